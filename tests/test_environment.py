@@ -1,4 +1,4 @@
-"""One environment, told three times: pyproject.toml, constraints.txt and environment.yml agree with the installed one."""
+"""One environment, told three times: pyproject.toml, constraints.txt and environment.yml agree with what is here."""
 
 import re
 import tomllib

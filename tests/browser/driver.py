@@ -1,0 +1,235 @@
+"""JupyterLab in a real Chromium: a server of its own, and a notebook that a test can run, drag and look at.
+
+Widgets are found the way a reader finds them, by the words beside them; pictures are the `<img>` inside a box that
+carries the class `tutorial-widget`.
+"""
+
+import base64
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from playwright.sync_api import Locator, Page
+
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+# JupyterLab takes cells out of the page that are not in view, and asks a newcomer about news; a test wants neither.
+SETTINGS = {
+    "notebook-extension/tracker": {"windowingMode": "none"},
+    "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+}
+PICTURES = ".tutorial-widget img"
+
+
+def find_chromium() -> str | None:
+    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Lab:
+    """A running JupyterLab: `root` is the folder it shows, `address(path)` the page of one notebook in it."""
+
+    def __init__(self, root: Path, port: int, token: str) -> None:
+        self.root, self.port, self.token = root, port, token
+
+    def address(self, path: str) -> str:
+        return f"http://127.0.0.1:{self.port}/{path}?reset&token={self.token}"
+
+
+def write_settings(folder: Path) -> None:
+    for name, values in SETTINGS.items():
+        file = folder / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(values))
+
+
+@contextmanager
+def running_lab(root: Path, state: Path) -> Iterator[Lab]:
+    """JupyterLab on `root`, with every file it keeps for itself under `state`."""
+    lab = Lab(root, free_port(), secrets.token_hex(16))
+    write_settings(state / "settings")
+    folders = {
+        "JUPYTERLAB_SETTINGS_DIR": "settings",
+        "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
+        "JUPYTER_CONFIG_DIR": "config",
+        "JUPYTER_RUNTIME_DIR": "runtime",
+        "IPYTHONDIR": "ipython",
+    }
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={lab.port}"]
+    command += ["--ServerApp.port_retries=0", f"--IdentityProvider.token={lab.token}", f"--ServerApp.root_dir={root}"]
+    command += ["--LabApp.expose_app_in_browser=True", "--allow-root"]
+    environment = os.environ | {name: str(state / folder) for name, folder in folders.items()}
+    log = state / "lab.log"
+    with log.open("w") as output:
+        server = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
+        try:
+            wait_until_up(lab, server, log)
+            yield lab
+        finally:
+            server.terminate()
+            server.wait(timeout=30)
+
+
+def wait_until_up(lab: Lab, server: subprocess.Popen, log: Path, timeout: float = 60) -> None:
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            urlopen(lab.address("api/status"), timeout=5).close()
+            return
+        except URLError:
+            time.sleep(0.2)
+    raise RuntimeError(f"JupyterLab did not start in {timeout:.0f} s:\n{log.read_text()[-3000:]}")
+
+
+OPEN = """async name => {
+  const panel = window.jupyterapp.shell.currentWidget;
+  if (panel?.context?.path !== name) return false;
+  await panel.context.ready;
+  await panel.sessionContext.ready;
+  return Boolean(panel.sessionContext.session?.kernel);
+}"""
+# Errors of cells stay in the notebook; errors of widget callbacks pass by on the kernel's output channel alone.
+RUN = """() => {
+  const {commands, shell} = window.jupyterapp;
+  window.seenErrors = [];
+  shell.currentWidget.sessionContext.iopubMessage.connect((_, message) => {
+    if (message.header.msg_type === 'error')
+      window.seenErrors.push(`${message.content.ename}: ${message.content.evalue}`);
+  });
+  window.allRan = false;
+  commands.execute('notebook:clear-all-cell-outputs')
+    .then(() => commands.execute('notebook:run-all-cells'))
+    .finally(() => { window.allRan = true; });
+}"""
+IDLE = "() => window.allRan && window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'idle'"
+NOT_RUN = """() => window.jupyterapp.shell.currentWidget.content.widgets
+  .map(cell => cell.model)
+  .filter(model => model.type === 'code' && model.sharedModel.source.trim() && !model.executionCount)
+  .map(model => model.sharedModel.source.slice(0, 200))"""
+ERRORS = """() => {
+  const broken = [...document.querySelectorAll('.jupyter-widgets-error-widget')].map(node => node.textContent);
+  return [...window.seenErrors, ...broken];
+}"""
+PICTURE = """async image => {
+  const bytes = new Uint8Array(await (await fetch(image.src)).arrayBuffer());
+  return btoa(Array.from(bytes, byte => String.fromCharCode(byte)).join(''));
+}"""
+# The clock starts at the key press itself and stops when a picture of the slider's widget has been decoded anew.
+ARM = """handle => {
+  const pictures = handle.closest('.tutorial-widget').querySelectorAll('img');
+  let start;
+  document.addEventListener('keydown', () => { start = performance.now(); }, {capture: true, once: true});
+  window.nextPicture = new Promise(resolve => {
+    const observer = new MutationObserver(async changes => {
+      observer.disconnect();
+      await changes[0].target.decode().catch(() => {});
+      resolve(performance.now() - start);
+    });
+    pictures.forEach(image => observer.observe(image, {attributes: true, attributeFilter: ['src']}));
+  });
+}"""
+NEXT_PICTURE = """limit => Promise.race([
+  window.nextPicture, new Promise(resolve => setTimeout(resolve, limit, null))
+])"""
+
+
+class Notebook:
+    """One open notebook. Times are in seconds, latencies in milliseconds."""
+
+    def __init__(self, page: Page, lab: Lab, name: str) -> None:
+        self.page = page
+        page.goto(lab.address(f"lab/tree/{name}"))
+        page.wait_for_function("() => window.jupyterapp?.shell.currentWidget", timeout=60_000)
+        page.wait_for_function(OPEN, arg=name, timeout=60_000)
+
+    def run_all(self, timeout: float = 120) -> None:
+        """Run every cell from a clean slate; a cell that did not run, or ended in an error, is an AssertionError."""
+        self.page.evaluate(RUN)
+        self.page.wait_for_function(IDLE, timeout=timeout * 1000)
+        assert not (errors := self.errors()), f"errors: {errors}"
+        assert not (left_out := self.page.evaluate(NOT_RUN)), f"cells that did not run: {left_out}"
+
+    def errors(self) -> list[str]:
+        """Every error since `run_all`: of cells, of widget callbacks, and of widgets that could not be shown."""
+        return self.page.evaluate(ERRORS)
+
+    def picture(self, which: int | str = 0) -> Locator:
+        """A widget's picture, by its place on the page or by a CSS class of the Image."""
+        return self.page.locator(PICTURES).nth(which) if isinstance(which, int) else self.page.locator(f"img.{which}")
+
+    def image_hash(self, which: int | str = 0) -> str:
+        """The sha256 of the PNG that a picture shows."""
+        return hashlib.sha256(base64.b64decode(self.picture(which).evaluate(PICTURE))).hexdigest()
+
+    def new_image_hash(self, old: str, which: int | str = 0, timeout: float = 10) -> str:
+        """Wait until the picture differs from `old`, and return its hash."""
+        deadline = time.monotonic() + timeout
+        while (new := self.image_hash(which)) == old:
+            assert time.monotonic() < deadline, f"picture {which!r} did not change in {timeout} s"
+            self.page.wait_for_timeout(20)
+        return new
+
+    def control(self, label: str, *kinds: str) -> Locator:
+        """The ipywidget of one of these kinds (CSS classes) with this description."""
+        selector = ", ".join(f".tutorial-widget .{kind}" for kind in kinds)
+        found = self.page.locator(selector).filter(has=self.page.get_by_text(label, exact=True))
+        assert found.count(), f"no {' or '.join(kinds)} with the description {label!r}"
+        return found.first
+
+    def slider(self, label: str) -> Locator:
+        """Focus the handle of the slider with this description, ready for `press`."""
+        handle = self.control(label, "widget-slider").locator(".noUi-handle")
+        handle.focus()
+        return handle
+
+    def press(self, key: str) -> None:
+        """Press a key ("ArrowRight", "ArrowLeft", "Home", "End", …) on what has the focus."""
+        self.page.keyboard.press(key)
+
+    def latency(self, slider: str, key: str, n: int = 15, timeout: float = 10) -> float:
+        """Median milliseconds from a key press on a slider to a new picture, over n presses."""
+        handle = self.slider(slider)
+        times = []
+        for press in range(n):
+            handle.evaluate(ARM)
+            self.press(key)
+            taken = self.page.evaluate(NEXT_PICTURE, timeout * 1000)
+            assert taken is not None, f"press {press + 1} of {key} on {slider!r} brought no new picture in {timeout} s"
+            times.append(taken)
+        return median(times)
+
+    def select(self, label: str, option: str) -> None:
+        """Choose an option of a dropdown or of a row of toggle buttons."""
+        control = self.control(label, "widget-dropdown", "widget-toggle-buttons")
+        if (menu := control.locator("select")).count():
+            menu.select_option(label=option)
+        else:
+            control.get_by_role("button", name=option, exact=True).click()
+
+    def screenshot(self, path: Path) -> None:
+        self.page.screenshot(path=path)
