@@ -1,4 +1,4 @@
-"""What every notebook keeps to: executed in order, ending in verdicts, short in its cells, naming no machine's folders."""
+"""What every notebook keeps to: run in order, ending in verdicts, short in its cells, naming no folders of ours."""
 
 import re
 from collections.abc import Iterator
