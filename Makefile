@@ -24,7 +24,7 @@ help: ## say what each target does
 	@echo "PYTHON=... picks the interpreter (3.11 or newer); ARGS=... is passed on by lab."
 
 lab: $(READY) ## open the notebooks in JupyterLab, on this machine only
-	$(BIN)/jupyter lab --ip=127.0.0.1 $(ROOT_FLAG) --ServerApp.root_dir="$(CURDIR)" notebooks/00_start_here.ipynb $(ARGS)
+	$(BIN)/jupyter lab --ip=127.0.0.1 $(ROOT_FLAG) --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(ARGS)
 
 test: check ## run everything: lint, types, tests, claims, browser, notebooks
 	$(PARALLEL) tests/ --ignore=tests/browser

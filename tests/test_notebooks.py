@@ -12,8 +12,10 @@ FOLDER = Path(__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 VERDICT = "# NBVAL_CHECK_OUTPUT"
 CELL_LINES, FILE_BYTES, VERDICTS = 30, 1_000_000, range(2, 7)
-# A folder of this machine, in a text that a reader sees: /home/ada/…, /tmp/…, C:\Users\…
-MACHINE_PATH = re.compile(r"(?<![\w.:/])/(home|root|Users|tmp|mnt|private|opt|usr|var|srv|work)/|\b[A-Z]:\\")
+# A place on one machine, in a text that a reader sees: /home/ada/…, /anywhere/at/all.py, C:\Users\…
+MACHINE_PATH = re.compile(
+    r"(?<![\w.:/])/((home|root|Users|tmp|mnt|private|opt|usr|var|srv)/|[\w./-]+\.(py|ipynb|safetensors)\b)|\b[A-Z]:\\"
+)
 
 
 def code_cells(notebook) -> list:
@@ -163,6 +165,8 @@ def spoil(notebook, name):
         first.source += "\nx = 1" * CELL_LINES
     elif name == "path in text":
         first.outputs[0].text = "saved in /home/ada/tutorial"
+    elif name == "path in warning":
+        first.outputs[0].text = "<a>/anywhere/at/all.py:12: UserWarning"
     elif name == "path in html":
         html = {"text/html": "<b>C:\\Users</b> <img src='data:image/png;base64,ab/tmp/c='>"}
         first.outputs.append(new_output("display_data", data=html))
@@ -185,6 +189,7 @@ def spoil(notebook, name):
         ("no output", verdict_offences, "no stored output"),
         ("long cell", length_offences, "33 lines"),
         ("path in text", path_offences, "/home/ada"),
+        ("path in warning", path_offences, "/anywhere/at/all.py"),
         ("path in html", path_offences, "C:"),
         ("no details", exercise_offences, "Exercise 2"),
     ],
@@ -194,8 +199,11 @@ def test_the_rules_find_what_is_wrong(name, rule, message):
     assert message in offence
 
 
-def test_a_picture_is_no_path():
+def test_a_picture_and_a_relative_path_are_no_places():
     notebook = good_notebook()
-    picture = {"image/png": "iVBOR+/tmp/abc", "text/html": "<img src='data:image/png;base64,+/tmp/abc'>"}
+    picture = {
+        "image/png": "iVBOR+/tmp/abc",
+        "text/html": "<img src='data:image/png;base64,+/tmp/abc'> figures/make.py",
+    }
     notebook.cells[1].outputs.append(new_output("display_data", data=picture))
     assert list(path_offences(notebook)) == []
