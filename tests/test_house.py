@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "tutorial_lib"
 FLOORS = [
     ["checks", "distributions", "schedules"],
     ["denoisers", "policies", "training"],
-    ["rewards", "mdp", "grids", "exact", "metrics"],
+    ["rewards", "mdp", "grids", "metrics", "exact"],
     ["algorithms", "guidance", "algorithms.*", "guidance.*"],
     ["assets", "worlds"],
     ["plots", "widgets", "quiz"],

@@ -1,0 +1,28 @@
+"""Errors that say what was expected and what came. Every public function checks its input through these."""
+
+import math
+
+import torch
+
+
+def positive(name: str, value: float) -> float:
+    """`value` as a float; ValueError unless it is a finite number above zero."""
+    number = float(value)
+    if not (math.isfinite(number) and number > 0):
+        raise ValueError(f"{name} must be a finite number > 0, got {value!r}")
+    return number
+
+
+def count(name: str, value: int, least: int = 1) -> int:
+    """`value` as an int; ValueError unless it is a whole number of at least `least`."""
+    if isinstance(value, bool) or int(value) != value or value < least:
+        raise ValueError(f"{name} must be a whole number ≥ {least}, got {value!r}")
+    return int(value)
+
+
+def batch_of(name: str, x: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+    """`x`; ValueError unless its trailing dimensions are `shape` and it has at least one before them."""
+    if x.ndim <= len(shape) or tuple(x.shape[x.ndim - len(shape) :]) != shape:
+        expected = ", ".join(["B", *map(str, shape)])
+        raise ValueError(f"{name} must have shape [{expected}], got {list(x.shape)}")
+    return x

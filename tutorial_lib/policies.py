@@ -1,0 +1,184 @@
+r"""Policies: the denoising chain as a thing that acts (§1.1 and §3).
+
+    p(x_{0:T}) = N(x_T; 0, I) Π_t N(x_{t−1}; ρ(x_t, t), σ_t² I),   ρ(x_t, t) = c⁰_t x̂_0(x_t, t) + c¹_t x_t
+
+A steered policy keeps σ_t and moves the mean by σ_t u_t(x_t), so that KL_t = ½‖u_t‖² exactly.
+Shapes: x_t [B, …]; t a whole number in 1..T, or a LongTensor [B] so that many steps share one network call.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .checks import batch_of, count
+from .denoisers import MLP, Denoiser
+from .schedules import NoiseSchedule
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """x_{0:T}: `x` is [T+1, B, …] and x[t] is the paper's x_t."""
+
+    x: Tensor
+
+    @property
+    def x_0(self) -> Tensor:
+        return self.x[0]
+
+    @property
+    def T(self) -> int:
+        return len(self.x) - 1
+
+    def steps(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Every step of every path in one batch: (x_t [T·B, …], t [T·B], x_{t−1} [T·B, …]), t = 1 first."""
+        t = torch.arange(1, self.T + 1, device=self.x.device).repeat_interleave(self.x.shape[1])
+        return self.x[1:].flatten(0, 1), t, self.x[:-1].flatten(0, 1)
+
+    def by_step(self, values: Tensor) -> Tensor:
+        """[T·B] in the order of `steps` → [T+1, B] with row 0 zero."""
+        rows = values.reshape(self.T, -1)
+        return torch.cat([torch.zeros_like(rows[:1]), rows])
+
+
+class Policy(nn.Module):
+    """A chain of Gaussian steps N(ρ + σ_t u, σ_t² I) around the pretrained mean ρ. A kind of policy gives `proposal`."""
+
+    schedule: NoiseSchedule
+    shape: tuple[int, ...]
+
+    def proposal(self, x_t: Tensor, t: int | Tensor) -> tuple[Tensor, Tensor]:
+        """(ρ(x_t, t), u_t(x_t)): the pretrained mean and the shift from it in units of σ_t. Both [B, …]."""
+        raise TypeError(f"{type(self).__name__} must define proposal(x_t, t)")
+
+    def mean(self, x_t: Tensor, t: int | Tensor) -> Tensor:
+        """ρ + σ_t u: [B, …] → [B, …]."""
+        rho, u = self.proposal(x_t, t)
+        return rho + self.schedule.at("sigma", t, x_t) * u
+
+    def shift(self, x_t: Tensor, t: int | Tensor) -> Tensor:
+        """u_t(x_t) = (mean_θ − mean_pre)/σ_t: [B, …] → [B, …]."""
+        return self.proposal(x_t, t)[1]
+
+    def kl(self, x_t: Tensor, t: int | Tensor) -> Tensor:
+        """KL(p_θ(·|x_t) ‖ p_pre(·|x_t)) = ½‖u_t‖²: [B, …] → [B]."""
+        return self.shift(x_t, t).flatten(1).square().sum(1) / 2
+
+    def sigma(self, t: int | Tensor) -> Tensor:
+        """σ_t: a scalar, or [B] for t of shape [B]."""
+        return self.schedule.sigma[self.schedule.check(t)]
+
+    def log_prob(self, path: Trajectory) -> Tensor:
+        """log p(x_{t−1}|x_t) of every step: [T+1, B], index t, row 0 unused and zero (log p(x_T) is not in it)."""
+        x_t, t, x_next = self._steps(path)
+        z = ((x_next - self.mean(x_t, t)) / self.schedule.at("sigma", t, x_t)).flatten(1)
+        normaliser = z.shape[1] * (self.sigma(t).to(z).log() + 0.5 * math.log(2 * math.pi))
+        return path.by_step(-z.square().sum(1) / 2 - normaliser)
+
+    def log_ratio(self, path: Trajectory) -> Tensor:
+        """log p_θ(x_{t−1}|x_t) − log p_pre(x_{t−1}|x_t) of every step: [T+1, B], row 0 zero."""
+        x_t, t, x_next = self._steps(path)
+        rho, u = self.proposal(x_t, t)
+        z = (x_next - rho) / self.schedule.at("sigma", t, x_t)
+        return path.by_step((u * z - u.square() / 2).flatten(1).sum(1))
+
+    def _steps(self, path: Trajectory) -> tuple[Tensor, Tensor, Tensor]:
+        if path.T != self.schedule.T:
+            raise ValueError(f"expected a path of T = {self.schedule.T} steps, got {path.T}")
+        batch_of("path.x", path.x, self.shape)
+        return path.steps()
+
+
+class DenoisingPolicy(Policy):
+    """The pretrained chain p_pre of a denoiser (x_t, t) → x̂_0 with an attribute `shape`, and a schedule."""
+
+    def __init__(self, denoiser: Denoiser, schedule: NoiseSchedule):
+        super().__init__()
+        self.denoiser, self.schedule, self.shape = denoiser, schedule, tuple(denoiser.shape)
+
+    def mean(self, x_t: Tensor, t: int | Tensor) -> Tensor:
+        """ρ(x_t, t): [B, …] → [B, …]."""
+        return self.schedule.posterior_mean(self.denoiser(x_t, t), x_t, t)
+
+    def proposal(self, x_t: Tensor, t: int | Tensor) -> tuple[Tensor, Tensor]:
+        return self.mean(x_t, t), torch.zeros_like(x_t)
+
+
+class SteeredPolicy(Policy):
+    """The tunable policy: mean = pretrained.mean + σ_t · control(x_t, t). The control is zero at the start.
+
+    control: a module (x_t [B, …], t) → [B, …]; None makes an MLP for points. `parameters()` are the control's alone.
+    """
+
+    def __init__(self, pretrained: DenoisingPolicy, control: nn.Module | None = None, *, width: int = 128):
+        super().__init__()
+        self.schedule, self.shape = pretrained.schedule, pretrained.shape
+        self.control = control if control is not None else _zero_control(pretrained, width)
+        self._frozen = (pretrained,)  # in a tuple, so that it is no submodule and its parameters are not ours
+
+    @property
+    def pretrained(self) -> DenoisingPolicy:
+        return self._frozen[0]
+
+    def proposal(self, x_t: Tensor, t: int | Tensor) -> tuple[Tensor, Tensor]:
+        return self.pretrained.mean(x_t, t), self.shift(x_t, t)
+
+    def shift(self, x_t: Tensor, t: int | Tensor) -> Tensor:
+        """u_t(x_t) = control(x_t, t): [B, …] → [B, …]."""
+        return self.control(batch_of("x_t", x_t, self.shape), self.schedule.check(t))
+
+
+def _zero_control(pretrained: DenoisingPolicy, width: int) -> nn.Module:
+    if len(pretrained.shape) != 1:
+        raise ValueError(f"pass a control for data of shape {pretrained.shape}; the default one is for points [D]")
+    (dim,) = pretrained.shape
+    control = MLP(dim, dim, pretrained.schedule.T, width=width)
+    nn.init.zeros_(control.last.weight)
+    nn.init.zeros_(control.last.bias)
+    return control.to(pretrained.schedule.sigma.device)
+
+
+def rollout(policy: Policy, n: int, *, generator: torch.Generator) -> Trajectory:
+    """n paths x_T → x_0 of the policy, without gradients. The noise depends on the generator alone."""
+    return rollout_with(policy.mean, policy, n, generator=generator)
+
+
+@torch.no_grad()
+def rollout_with(
+    mean: Callable[[Tensor, int], Tensor],
+    policy: Policy,
+    n: int,
+    *,
+    eta: float = 1.0,
+    generator: torch.Generator,
+) -> Trajectory:
+    """`rollout` with another mean(x_t, t); the policy lends schedule and shape. `eta` scales the noise after x_T."""
+    schedule = policy.schedule
+    like: dict[str, Any] = dict(device=schedule.sigma.device, generator=generator)
+    x = torch.empty(schedule.T + 1, count("n", n), *policy.shape, device=schedule.sigma.device)
+    x[schedule.T] = torch.randn(x.shape[1:], **like)
+    for t in range(schedule.T, 0, -1):
+        z = torch.randn(x.shape[1:], **like)
+        torch.add(mean(x[t], t), z, alpha=eta * float(schedule.sigma[t]), out=x[t - 1])
+    return Trajectory(x)
+
+
+def ddim(pretrained: DenoisingPolicy, n: int, *, eta: float = 0.0, generator: torch.Generator) -> Trajectory:
+    """Song et al. 2021's family between the ODE (η = 0) and the SDE (η = 1): the same marginals, less and less noise.
+
+    x_{t−1} = √ᾱ_{t−1} x̂_0 + √(1 − ᾱ_{t−1} − η²σ_t²) ε̂ + η σ_t z
+    """
+    if not 0 <= eta <= 1:
+        raise ValueError(f"eta must lie in [0, 1], got {eta}")
+    schedule = pretrained.schedule
+
+    def mean(x: Tensor, t: int) -> Tensor:
+        x_0 = pretrained.denoiser(x, t)
+        epsilon = (x - schedule.alpha_bar[t].sqrt() * x_0) / schedule.noise[t].sqrt()
+        kept = (schedule.noise[t - 1] - (eta * schedule.sigma[t]) ** 2).clamp_min(0).sqrt()
+        return schedule.alpha_bar[t - 1].sqrt() * x_0 + kept * epsilon
+
+    return rollout_with(mean, pretrained, n, eta=eta, generator=generator)
