@@ -46,7 +46,7 @@ bench: $(READY) ## run every benchmark
 	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
 assets: $(READY) ## train the shipped checkpoints again
-	$(BIN)/python -m tutorial_lib.training --all
+	$(BIN)/python -m tutorial_lib.assets
 
 clean: ## remove the environment and every cache
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info

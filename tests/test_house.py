@@ -15,7 +15,7 @@ FLOORS = [
     ["denoisers", "policies", "training"],
     ["rewards", "mdp", "grids", "metrics", "exact"],
     ["algorithms", "guidance", "algorithms.*", "guidance.*"],
-    ["assets", "worlds"],
+    ["assets", "worlds", "assets.*"],
     ["plots", "widgets", "quiz"],
 ]
 PACKAGES = {"algorithms", "guidance", "assets"}
