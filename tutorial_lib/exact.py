@@ -235,12 +235,40 @@ class TiltedDensity:
         density = tilted.unsqueeze(0) / self.grid.spacing**2
         return torch.cat([density, density_t]), torch.cat([self.reward.unsqueeze(0), value_t])
 
+    def values(self, alpha: float) -> "GridValues":
+        """v_t at one α as a function of points, for value-weighted sampling."""
+        value = self.through_time(alpha)[1]
+        return GridValues(value.clamp_min(float(self.reward.min())), self.grid)
+
     def sample(self, alpha: float, uniforms: Tensor) -> Tensor:
         """Exact draws of p_r: uniforms [n, 2] in (0, 1) → x_0 [n, 2], by inverting the two distribution functions.
 
         The map moves smoothly with α, so that the same uniforms make samples glide.
         """
         return self.grid.inverse_cdf(self.at(alpha).mass, uniforms)
+
+
+class GridValues:
+    """v_t and ∇v_t at one α from values [T+1, n, n]: made to be looked up in every frame of a moving picture."""
+
+    def __init__(self, values: Tensor, grid: Grid):
+        slope = grid.slope_matrix()
+        fields = torch.stack([values, slope @ values, values @ slope.mT], 1)
+        self._fields, self._extent = fields.float(), grid.extent  # [T+1, 3, n, n]
+
+    def _look_up(self, x: Tensor, t: int, channels: slice) -> Tensor:
+        """Bicubic interpolation of the fields at x [B, 2], kept constant outside the grid: [channels, B]."""
+        where = (x.flip(-1) / self._extent).float().reshape(1, 1, -1, 2)
+        options = dict(mode="bicubic", padding_mode="border", align_corners=True)
+        return torch.nn.functional.grid_sample(self._fields[t : t + 1, channels], where, **options)[0, :, 0].to(x.dtype)
+
+    def __call__(self, x: Tensor, t: int) -> Tensor:
+        """[B, 2], t in 0..T → [B]."""
+        return self._look_up(x, t, slice(0, 1))[0]
+
+    def grad(self, x: Tensor, t: int) -> Tensor:
+        """[B, 2], t in 0..T → [B, 2]."""
+        return self._look_up(x, t, slice(1, 3)).T
 
 
 class Frontier:

@@ -47,8 +47,17 @@ class Grid:
         nodes, weights = map(torch.as_tensor, np.polynomial.hermite_e.hermegauss(NODES))
         nodes, weights = nodes.to(self.axis), (weights / weights.sum()).to(self.axis)
         taps = _taps((self.axis + sigma * nodes[:, None]).reshape(-1), self)
-        rows = taps.weights.new_zeros(len(taps.places), self.n + 2).scatter_(1, taps.places, taps.weights)
-        return (rows @ _prefilter(self.n).to(rows)).reshape(NODES, self.n, self.n), weights
+        return self._rows(taps.places, taps.weights).reshape(NODES, self.n, self.n), weights
+
+    def slope_matrix(self) -> Tensor:
+        """[n, n] matrix from values along an axis to the slopes of their spline at the same points."""
+        taps = _taps(self.axis, self)
+        return self._rows(taps.places, taps.slopes)
+
+    def _rows(self, places: Tensor, weights: Tensor) -> Tensor:
+        """Taps [B, 4] as a matrix [B, n] that acts on values."""
+        rows = weights.new_zeros(len(places), self.n + 2).scatter_(1, places, weights)
+        return rows @ _prefilter(self.n).to(rows)
 
     def deal(self, mass: Tensor, first: "Taps", second: "Taps") -> Tensor:
         """Masses [B] at the points of `taps`, dealt to the grid: the transpose of reading a spline there, [n, n]."""

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from .checks import count
-from .policies import Policy, rollout_with
+from .policies import Policy, Trajectory, rollout_with
 from .rewards import Reward, query
 
 
@@ -49,19 +49,24 @@ def evaluate(
     """Roll the policy out n times and measure E[r], Σ KL_t and J. α ≥ 0 (0 where only the reward counts)."""
     if not (math.isfinite(alpha) and alpha >= 0):
         raise ValueError(f"alpha must be a finite number ≥ 0, got {alpha!r}")
-    kl = torch.zeros(count("n", n, least=2), device=policy.schedule.sigma.device)
+    path, kl = rollout_with_kl(policy, count("n", n, least=2), generator=generator)
+    with torch.no_grad():
+        r = query(reward, path.x_0)
+    columns = torch.stack([r, kl, r - alpha * kl]).double()
+    (r_mean, kl_mean, j_mean), (r_se, kl_se, j_se) = columns.mean(1).tolist(), (columns.std(1) / n**0.5).tolist()
+    return Report(r_mean, kl_mean, j_mean, r_se, kl_se, j_se, float(alpha), n)
+
+
+def rollout_with_kl(policy: Policy, n: int, *, generator: torch.Generator) -> tuple[Trajectory, Tensor]:
+    """n paths of the policy and Σ_t KL_t along each: (Trajectory, [n])."""
+    kl = torch.zeros(n, device=policy.schedule.sigma.device)
 
     def mean(x_t: Tensor, t: int) -> Tensor:
         rho, u = policy.proposal(x_t, t)
         kl.add_(u.flatten(1).square().sum(1), alpha=0.5)
         return rho + float(policy.sigma(t)) * u
 
-    x_0 = rollout_with(mean, policy, n, generator=generator).x_0
-    with torch.no_grad():
-        r = query(reward, x_0)
-    columns = torch.stack([r, kl, r - alpha * kl]).double()
-    (r_mean, kl_mean, j_mean), (r_se, kl_se, j_se) = columns.mean(1).tolist(), (columns.std(1) / n**0.5).tolist()
-    return Report(r_mean, kl_mean, j_mean, r_se, kl_se, j_se, float(alpha), n)
+    return rollout_with(mean, policy, n, generator=generator), kl
 
 
 def sliced_wasserstein(x: Tensor, y: Tensor, *, generator: torch.Generator, projections: int = 128) -> float:

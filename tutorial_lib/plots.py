@@ -1,0 +1,95 @@
+"""Pictures from arrays: one colour a role, equal aspect, no axes on density maps.
+
+Grids are [n, n] with values[i, j] at (axis[i], axis[j]); points are [B, 2]; images [B, 1, H, W] in [−1, 1].
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.image import AxesImage
+from torch import Tensor
+
+PRETRAINED, TARGET, TUNED, REWARD = "#6b7280", "#e07b00", "#1f6fd6", "#2e8b57"
+STYLE = Path(__file__).with_name("style.mplstyle")
+
+
+def use_style() -> None:
+    """The house style, for every figure that follows."""
+    plt.style.use(STYLE)
+
+
+def shades(color: str) -> LinearSegmentedColormap:
+    """White to `color`: the colour map of a density in that role."""
+    return LinearSegmentedColormap.from_list(color, ["white", color, "black"], N=256).resampled(256)
+
+
+def bare(ax: Axes, extent: float, title: str = "") -> Axes:
+    """A square map of [−extent, extent]² without ticks."""
+    ax.set(xlim=(-extent, extent), ylim=(-extent, extent), aspect="equal", xticks=[], yticks=[], title=title)
+    ax.spines[:].set_visible(False)
+    return ax
+
+
+def density(ax: Axes, values: Tensor, *, extent: float, color: str = PRETRAINED, title: str = "") -> AxesImage:
+    """A density [n, n] as shades of its role's colour. The darkest shade is kept for twice the peak."""
+    image = ax.imshow(_picture(values), cmap=shades(color), extent=(-extent, extent, -extent, extent), zorder=0)
+    scale_to(image, values)
+    bare(ax, extent, title)
+    return image
+
+
+def scale_to(image: AxesImage, values: Tensor) -> None:
+    """Show other values in an image that `density` made, in shades relative to their peak."""
+    image.set_data(_picture(values))
+    image.set_clim(0, 2 * float(values.max()))
+
+
+def _picture(values: Tensor) -> np.ndarray:
+    return values.detach().cpu().numpy().T
+
+
+def samples(ax: Axes, x: Tensor, *, color: str = TUNED, size: float = 5, label: str = "") -> PathCollection:
+    """Points [B, 2]."""
+    x = x.detach().cpu()
+    return ax.scatter(x[:, 0], x[:, 1], s=size, color=color, alpha=0.6, linewidths=0, zorder=3, label=label)
+
+
+def reward_contours(ax: Axes, axis: Tensor, reward: Tensor, *, levels: int = 7) -> None:
+    """Contours of a reward [n, n], green, thicker where it is higher; a step has one contour."""
+    low, high = float(reward.min()), float(reward.max())
+    inner = np.linspace(low, high, levels + 2)[1:-1]
+    if len(reward.unique()) <= 3:
+        inner = np.array([(low + high) / 2])
+    widths = np.linspace(0.5, 2.0, len(inner)) if len(inner) > 1 else [1.5]
+    ax.contour(axis.cpu(), axis.cpu(), _picture(reward), levels=inner, colors=REWARD, linewidths=widths, alpha=0.8)
+
+
+def frontier(ax: Axes, kl: Sequence[float], reward: Sequence[float], *, title: str = "", exact: bool = True) -> None:
+    """The best reward for each KL, drawn as the edge of what is possible."""
+    ax.plot(kl, reward, color=TARGET, zorder=2, linestyle="-" if exact else "--")
+    top = max(reward) + 0.08 * (max(reward) - min(reward))
+    ax.fill_between(kl, reward, top, color=TARGET, alpha=0.08, linewidth=0)
+    ax.set(xlabel="KL from the pretrained model (nats)", ylabel="expected reward", title=title)
+    ax.margins(x=0.02)
+
+
+def wall(images: Tensor, *, columns: int) -> np.ndarray:
+    """Images [B, 1, H, W] as one picture [rows·(H+1), columns·(W+1)] in [0, 1], white lines between them."""
+    images = ((images.detach().cpu()[:, 0] + 1) / 2).clamp(0, 1)
+    rows = -(-len(images) // columns)
+    tiles = np.ones((rows * columns, images.shape[1] + 1, images.shape[2] + 1))
+    tiles[: len(images), :-1, :-1] = 1 - images
+    return tiles.reshape(rows, columns, *tiles.shape[1:]).swapaxes(1, 2).reshape(rows * tiles.shape[1], -1)
+
+
+def show_wall(ax: Axes, images: Tensor, *, columns: int, title: str = "") -> AxesImage:
+    """A wall of images, ink on paper."""
+    picture = ax.imshow(wall(images, columns=columns), cmap="gray", vmin=0, vmax=1, origin="upper", interpolation="nearest")
+    ax.set(xticks=[], yticks=[], title=title)
+    ax.spines[:].set_visible(False)
+    return picture

@@ -1,0 +1,97 @@
+"""The glue between a slider and a picture.
+
+A widget is three things: a function from settings to arrays, a function from arrays to artists, and this glue. The
+figure is drawn once; a change redraws only the artists that move and sends the result as PNG bytes.
+"""
+
+import io
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import ipywidgets as ui
+import matplotlib.image
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+
+class Picture:
+    """A figure as an image widget that redraws only its `moving` artists. Call `refresh` after changing them."""
+
+    def __init__(self, figure: Figure, moving: Sequence[Artist]):
+        self.figure, self.moving = figure, list(moving)
+        plt.close(figure)  # or the notebook would show it a second time
+        self.canvas = FigureCanvasAgg(figure)
+        for artist in self.moving:
+            artist.set_animated(True)
+        self.widget = ui.Image(format="png", layout=ui.Layout(width="100%", max_width=f"{figure.bbox.width:.0f}px"))
+        self.still()
+
+    def still(self) -> None:
+        """Draw what does not move, again: needed after a title, a limit or a contour changed."""
+        self.canvas.draw()
+        self._background = self.canvas.copy_from_bbox(self.figure.bbox)
+
+    def refresh(self) -> None:
+        self.widget.value = self.png()
+
+    def png(self) -> bytes:
+        """The picture as it stands now."""
+        self.canvas.restore_region(self._background)
+        for artist in sorted(self.moving, key=lambda artist: artist.get_zorder()):
+            self.figure.draw_artist(artist)
+        buffer = io.BytesIO()
+        pixels = np.asarray(self.canvas.buffer_rgba())[..., :3]
+        matplotlib.image.imsave(buffer, pixels, format="png", pil_kwargs={"compress_level": 1})
+        return buffer.getvalue()
+
+
+def log_slider(label: str, value: float, low: float, high: float, *, per_decade: int = 20) -> ui.FloatLogSlider:
+    """A slider over a positive number on a logarithmic scale."""
+    return ui.FloatLogSlider(
+        value=value,
+        min=float(np.log10(low)),
+        max=float(np.log10(high)),
+        step=1 / per_decade,
+        description=label,
+        readout_format=".2f",
+        **_wide(),
+    )
+
+
+def slider(label: str, value: float, low: float, high: float, step: float) -> ui.FloatSlider | ui.IntSlider:
+    """A slider over numbers; whole ones where the step is."""
+    kind = ui.IntSlider if isinstance(step, int) else ui.FloatSlider
+    return kind(value=value, min=low, max=high, step=step, description=label, **_wide())
+
+
+def choice(label: str, options: Sequence[str], value: str | None = None) -> ui.Dropdown:
+    """A menu."""
+    return ui.Dropdown(options=list(options), value=value or options[0], description=label, **_wide())
+
+
+def _wide() -> dict[str, Any]:
+    return dict(style={"description_width": "8em"}, layout=ui.Layout(width="28em"))
+
+
+def words(text: str = "") -> ui.HTML:
+    """A line or two of text beneath a picture."""
+    return ui.HTML(text, layout=ui.Layout(min_height="4.5em"))
+
+
+def together(controls: Sequence[Any], respond: Callable[..., None], *shown: Any) -> ui.VBox:
+    """Controls above what they change: `respond` is called with their values, now and at every change."""
+
+    def changed(_: object = None) -> None:
+        respond(*(control.value for control in controls))
+
+    for control in controls:
+        control.observe(changed, names="value")
+    changed()
+    half = -(-len(controls) // 2)
+    columns = ui.HBox([ui.VBox(list(controls[:half])), ui.VBox(list(controls[half:]))])
+    box = ui.VBox([columns, *shown])
+    box.add_class("tutorial-widget")
+    return box
