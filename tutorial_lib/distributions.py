@@ -184,16 +184,20 @@ class GaussianMixture:
         half = exact._basis * exact._eigenvalues.sqrt().unsqueeze(-2)  # Q √λ
         g = ((b - exact.means @ A).unsqueeze(-2) @ half).squeeze(-2)  # […, K, D]
         precision = torch.eye(self.dim, **like) + half.mT @ A @ half  # […, K, D, D]
-        values, vectors = torch.linalg.eigh(precision)
-        if (values <= 0).any():
+        factor, failed = torch.linalg.cholesky_ex(precision)  # L Lᵀ
+        if failed.any():
             raise ValueError("the tilt has no normaliser: Σ_k⁻¹ + quadratic must be positive definite for every k")
-        rotated = (g.unsqueeze(-2) @ vectors).squeeze(-2)  # g in precision's eigenbasis
-        shift = (half @ (vectors @ (rotated / values).unsqueeze(-1))).squeeze(-1)
+        root = torch.linalg.solve_triangular(factor.mT, half, upper=True, left=False)  # Σ' = root rootᵀ
+        y = torch.linalg.solve_triangular(factor, g.unsqueeze(-1), upper=False)  # L⁻¹ g
+        shift = (root @ y).squeeze(-1)
         at_mean = exact.means @ b - (exact.means @ A * exact.means).sum(-1) / 2
-        log_z = exact.weights.log() + at_mean + ((rotated.square() / values - values.log()).sum(-1)) / 2
-        root = half @ (vectors / values.sqrt().unsqueeze(-2))  # Σ' = root rootᵀ
-        basis, scales, _ = torch.linalg.svd(root)
-        tilted = GaussianMixture._of(log_z.softmax(-1), exact.means + shift, scales.square(), basis)
+        log_det = 2 * factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+        log_z = exact.weights.log() + at_mean + (y.square().sum((-2, -1)) - log_det) / 2
+        eigenvalues, basis = exact._eigenvalues, exact._basis  # a linear tilt keeps them, and their gradients
+        if quadratic is not None:
+            basis, scales, _ = torch.linalg.svd(root)
+            eigenvalues = scales.square()
+        tilted = GaussianMixture._of(log_z.softmax(-1), exact.means + shift, eigenvalues, basis)
         return tilted.to(self.means.dtype), log_z.logsumexp(-1).to(self.means.dtype)
 
 
