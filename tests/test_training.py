@@ -11,7 +11,7 @@ from tutorial_lib.schedules import NoiseSchedule
 from tutorial_lib.training import denoising_loss, pretrain
 
 SCHEDULE = NoiseSchedule.cosine(20)
-PAIR = GaussianMixture([0.5, 0.5], torch.tensor([[-1.0, 0.0], [1.0, 0.0]]), stds=torch.tensor([0.3, 0.3]))
+PAIR = GaussianMixture(torch.full((2,), 0.5), torch.tensor([[-1.0, 0.0], [1.0, 0.0]]), stds=torch.tensor([0.3, 0.3]))
 
 
 def generator(seed=0):

@@ -9,7 +9,7 @@ Shapes: x_0 [B, …]; t a whole number or a LongTensor [B]; label a LongTensor [
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 import torch
@@ -63,7 +63,7 @@ def pretrain(
     labels: Tensor | None = None,
     label_dropout: float = 0.1,
     average: float = 0.999,
-) -> Iterator[PretrainingStep]:
+) -> Generator[PretrainingStep, None, None]:
     """Fit `denoiser` in place with Adam, a cosine-decayed learning rate and gradients clipped to norm 1.
 
     data: samples [N, …], or a function (n, generator=g) → [n, …] that never runs out. labels: [N], dropped to the null

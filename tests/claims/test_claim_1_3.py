@@ -23,11 +23,12 @@ CLAIM = dict(
 def test_claim_1_3_four_predictions_are_one_model(claim):
     """Every kind to every other and back at every t, relative to the prediction's size."""
     world, generator = ring(), torch.Generator().manual_seed(0)
+    assert world.mixture is not None
     x_0, worst = world.data(1000, generator=generator), 0.0
     for t in range(1, world.schedule.T + 1):
         level = world.schedule.alpha_bar[t].double()
         x_t = level.sqrt() * x_0.double() + (1 - level).sqrt() * torch.randn(1000, 2, generator=generator)
-        exact = world.pretrained.denoiser.mixture.to(torch.float64).denoise(x_t, level)
+        exact = world.mixture.to(torch.float64).denoise(x_t, level)
         for source, target in itertools.permutations(PREDICTIONS, 2):
             before = convert(exact, x_t, level, "x_0", source)
             after = convert(convert(before, x_t, level, source, target), x_t, level, target, source)
