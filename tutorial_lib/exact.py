@@ -10,6 +10,7 @@ v_t(x) = W_t(ρ(x, t)). That holds for any denoiser, exact or learned. α = ∞ 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -259,7 +260,7 @@ class GridValues:
     def _look_up(self, x: Tensor, t: int, channels: slice) -> Tensor:
         """Bicubic interpolation of the fields at x [B, 2], kept constant outside the grid: [channels, B]."""
         where = (x.flip(-1) / self._extent).float().reshape(1, 1, -1, 2)
-        options = dict(mode="bicubic", padding_mode="border", align_corners=True)
+        options: dict[str, Any] = dict(mode="bicubic", padding_mode="border", align_corners=True)
         return torch.nn.functional.grid_sample(self._fields[t : t + 1, channels], where, **options)[0, :, 0].to(x.dtype)
 
     def __call__(self, x: Tensor, t: int) -> Tensor:

@@ -5,6 +5,7 @@ Grids are [n, n] with values[i, j] at (axis[i], axis[j]); points are [B, 2]; ima
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -53,20 +54,21 @@ def _picture(values: Tensor) -> np.ndarray:
     return values.detach().cpu().numpy().T
 
 
-def samples(ax: Axes, x: Tensor, *, color: str = TUNED, size: float = 5, label: str = "") -> PathCollection:
+def samples(ax: Axes, x: Tensor, *, color: str = TUNED, size: float = 4, label: str = "") -> PathCollection:
     """Points [B, 2]."""
     x = x.detach().cpu()
-    return ax.scatter(x[:, 0], x[:, 1], s=size, color=color, alpha=0.6, linewidths=0, zorder=3, label=label)
+    return ax.scatter(x[:, 0], x[:, 1], s=size, color=color, alpha=0.5, linewidths=0, zorder=3, label=label)
 
 
 def reward_contours(ax: Axes, axis: Tensor, reward: Tensor, *, levels: int = 7) -> None:
     """Contours of a reward [n, n], green, thicker where it is higher; a step has one contour."""
-    low, high = float(reward.min()), float(reward.max())
-    inner = np.linspace(low, high, levels + 2)[1:-1]
     if len(reward.unique()) <= 3:
-        inner = np.array([(low + high) / 2])
-    widths = np.linspace(0.5, 2.0, len(inner)) if len(inner) > 1 else [1.5]
-    ax.contour(axis.cpu(), axis.cpu(), _picture(reward), levels=inner, colors=REWARD, linewidths=widths, alpha=0.8)
+        heights, widths = np.array([float(reward.min() + reward.max()) / 2]), np.array([2.0])
+    else:  # even in area, so that a long tail does not take all the contours
+        heights = np.unique(np.quantile(_picture(reward), np.linspace(0.3, 0.99, levels)))
+        widths = np.linspace(0.6, 2.2, len(heights))
+    options: dict[str, Any] = dict(levels=heights, colors=REWARD, linewidths=widths, linestyles="solid", alpha=0.8)
+    ax.contour(axis.cpu(), axis.cpu(), _picture(reward), **options)
 
 
 def frontier(ax: Axes, kl: Sequence[float], reward: Sequence[float], *, title: str = "", exact: bool = True) -> None:
@@ -89,7 +91,8 @@ def wall(images: Tensor, *, columns: int) -> np.ndarray:
 
 def show_wall(ax: Axes, images: Tensor, *, columns: int, title: str = "") -> AxesImage:
     """A wall of images, ink on paper."""
-    picture = ax.imshow(wall(images, columns=columns), cmap="gray", vmin=0, vmax=1, origin="upper", interpolation="nearest")
+    options: dict[str, Any] = dict(cmap="gray", vmin=0, vmax=1, origin="upper", interpolation="nearest")
+    picture = ax.imshow(wall(images, columns=columns), **options)
     ax.set(xticks=[], yticks=[], title=title)
     ax.spines[:].set_visible(False)
     return picture

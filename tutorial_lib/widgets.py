@@ -12,6 +12,7 @@ import ipywidgets as ui
 import matplotlib.image
 import matplotlib.pyplot as plt
 import numpy as np
+from IPython.display import Image
 from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -27,15 +28,15 @@ class Picture:
         for artist in self.moving:
             artist.set_animated(True)
         self.widget = ui.Image(format="png", layout=ui.Layout(width="100%", max_width=f"{figure.bbox.width:.0f}px"))
-        self.still()
-
-    def still(self) -> None:
-        """Draw what does not move, again: needed after a title, a limit or a contour changed."""
-        self.canvas.draw()
+        self.canvas.draw()  # what does not move
         self._background = self.canvas.copy_from_bbox(self.figure.bbox)
 
     def refresh(self) -> None:
         self.widget.value = self.png()
+
+    def still_image(self) -> Image:
+        """The picture as it stands, for a page without a kernel."""
+        return Image(self.png(), width=int(self.figure.bbox.width))
 
     def png(self) -> bytes:
         """The picture as it stands now."""
@@ -44,7 +45,7 @@ class Picture:
             self.figure.draw_artist(artist)
         buffer = io.BytesIO()
         pixels = np.asarray(self.canvas.buffer_rgba())[..., :3]
-        matplotlib.image.imsave(buffer, pixels, format="png", pil_kwargs={"compress_level": 1})
+        matplotlib.image.imsave(buffer, pixels, format="png", origin="upper", pil_kwargs={"compress_level": 1})
         return buffer.getvalue()
 
 

@@ -5,7 +5,7 @@ r"""Value-weighted sampling (§6.2, Algorithm 4): steer every step by the soft v
 With the exact v and T → ∞ this samples p_pre exp(r/α); γ = 1 is the theorem, other γ are what sliders are for.
 Shapes: B particles, D dimensions; t is a whole number in 1..T."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -15,9 +15,9 @@ from ..policies import DenoisingPolicy, Policy, Trajectory, rollout
 
 
 class Value(Protocol):
-    """Anything that offers the gradient of a soft value, ([B, …], t in 0..T, a number or [B]) → [B, …]."""
+    """Anything that offers the gradient of a soft value, ([B, …], t in 0..T) → [B, …]."""
 
-    def grad(self, x: Tensor, t: int | Tensor) -> Tensor: ...
+    def grad(self, x: Tensor, t: Any) -> Tensor: ...
 
 
 class ValueWeightedPolicy(Policy):

@@ -1,0 +1,305 @@
+r"""The two playgrounds of the first notebook: what does α trade, in the plane and on images?
+
+    maximise E[r(x_0)] − α KL(p_θ‖p_pre)   →   p_r ∝ p_pre exp(r/α)
+
+A `Scene` holds what no slider changes; `answer` maps settings to arrays; a view draws them.
+"""
+
+import functools
+import math
+from dataclasses import dataclass
+
+import ipywidgets as ui
+import matplotlib.pyplot as plt
+import torch
+from torch import Tensor
+
+from . import plots, worlds
+from .exact import Frontier, FrontierPoint, Tilt, TiltedDensity
+from .grids import Grid
+from .guidance.value_weighted import ValueWeightedPolicy
+from .guidance.values import Tweedie
+from .metrics import rollout_with_kl
+from .rewards import query
+from .widgets import Picture, choice, log_slider, slider, together, words
+from .worlds import World
+
+EXACT, EXACT_VALUE, TWEEDIE = METHODS = (
+    "exact soft-optimal chain",
+    "value-weighted, exact v",
+    "value-weighted, Tweedie's v",
+)
+ALPHAS = (0.05, 10.0)
+PARTICLES = 600
+PLANE_WORLDS = ("ring", "grid", "two_moons", "spiral", "checkerboard")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One world and reward: the pretrained density and its exact tilt at every α."""
+
+    world: World
+    tilted: TiltedDensity
+    frontier: Frontier
+    curve: list[FrontierPoint]
+    pretrained_objective: float
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one setting gives. x_0 [n, 2]; target: the exact tilt; regret in J* − J_pre; *_se: standard errors."""
+
+    x_0: Tensor
+    target: Tilt
+    reward: float
+    kl: float
+    objective: float
+    reward_se: float
+    regret: float
+    regret_se: float
+
+
+@functools.lru_cache(maxsize=8)
+def scene(world_name: str, reward_name: str) -> Scene:
+    """The scene of a world in the plane and one of its rewards."""
+    world = worlds.make(world_name).with_reward(reward_name)
+    assert world.extent is not None
+    tilted = TiltedDensity(world.pretrained, world.reward, extent=world.extent, grid=101)
+    frontier = Frontier(tilted.reward.reshape(-1), tilted.pretrained.reshape(-1))
+    curve = frontier.curve(torch.logspace(math.log10(ALPHAS[0]), 3, 80))
+    return Scene(world, tilted, frontier, curve, float((tilted.pretrained * tilted.reward).sum()))
+
+
+def answer(scene: Scene, alpha: float, strength: float, method: str) -> Answer:
+    """Samples of one method at one α and guidance strength γ, with the exact target beside them.
+
+    The noise is the same at every setting, so that samples glide. Where the steps overshoot and particles leave for
+    infinity, reward, KL, J and regret are those of the particles that stayed, and infinite where none did.
+    """
+    target = scene.tilted.at(alpha)
+    if method == EXACT:
+        uniforms = torch.rand(PARTICLES, 2, generator=torch.Generator().manual_seed(0))
+        x_0 = scene.tilted.sample(alpha, uniforms)
+        return Answer(x_0, target, target.reward, target.kl, target.objective, 0.0, 0.0, 0.0)
+    if method not in METHODS:
+        raise ValueError(f"unknown method {method!r}; known: {', '.join(METHODS)}")
+    pretrained = scene.world.pretrained
+    value = scene.tilted.values(alpha) if method == EXACT_VALUE else Tweedie(pretrained, scene.world.reward)
+    policy = ValueWeightedPolicy(pretrained, value, alpha=alpha, strength=strength)
+    path, kl = rollout_with_kl(policy, PARTICLES, generator=torch.Generator().manual_seed(0))
+    stayed = path.x_0.abs().amax(1) < 1e3
+    if not stayed.any():
+        return Answer(path.x_0, target, -math.inf, math.inf, -math.inf, math.inf, math.inf, math.inf)
+    with torch.no_grad():
+        columns = torch.stack([query(scene.world.reward, path.x_0[stayed]), kl[stayed]]).double()
+    objective = columns[0] - alpha * columns[1]
+    gain = max(target.objective - scene.pretrained_objective, 1e-12)
+    error = 1 / math.sqrt(len(objective))
+    (reward, mean_kl), J = columns.mean(1).tolist(), float(objective.mean())
+    spread = objective.std() / gain * error
+    regret = (target.objective - J) / gain
+    return Answer(path.x_0, target, reward, mean_kl, J, float(columns[0].std()) * error, regret, float(spread))
+
+
+def in_words(scene: Scene, answer: Answer, method: str) -> str:
+    """KL, reward and regret as a sentence."""
+    if not math.isfinite(answer.objective):
+        return (
+            "<b>Every particle flew off.</b> The steps overshoot at this α and γ: the value's slope is far too steep."
+        )
+    one_in = math.exp(min(answer.kl, 20))
+    noise = "" if method == EXACT else f" ± {answer.reward_se:.2f}"
+    first = (
+        f"<b>KL {answer.kl:.2f} nats</b>, about as choosy as keeping one pretrained sample in {one_in:,.0f}. "
+        f"<b>Reward {answer.reward:.2f}{noise}</b> (pretrained {scene.pretrained_objective:.2f})."
+    )
+    if method == EXACT:
+        return f"{first}<br>J = J* = {answer.target.objective:.2f}: the optimum itself. γ does not act on it."
+    return (
+        f"{first}<br>J = {answer.objective:.2f} where J* = {answer.target.objective:.2f}: "
+        f"<b>regret {answer.regret:.1%} ± {answer.regret_se:.1%}</b>. {_verdict(answer)}"
+    )
+
+
+def _verdict(answer: Answer) -> str:
+    if answer.regret < 0.02 + 2 * answer.regret_se:
+        return "As good as optimal."
+    if answer.regret < 0.2:
+        return "Close, with something left to gain."
+    return "Worse than doing nothing." if answer.regret > 1 else "Far from the frontier."
+
+
+class PlaneView:
+    """Three panels: pretrained density and reward, exact target and samples, frontier and this setting's point."""
+
+    def __init__(self, scene: Scene):
+        self.scene = scene
+        figure, axes = plt.subplots(1, 3, figsize=(11.5, 4.1), width_ratios=[1, 1, 1.15])
+        extent, tilted = 0.7 * scene.tilted.grid.extent, scene.tilted
+        plots.density(axes[0], tilted.pretrained, extent=tilted.grid.extent, title="Pretrained, with reward contours")
+        fine = Grid(tilted.grid.extent, 401)
+        plots.reward_contours(axes[0], fine.axis, query(scene.world.reward, fine.points).reshape(401, 401))
+        title = "Exact target, and samples of the method"
+        self.target = plots.density(
+            axes[1], tilted.pretrained, extent=tilted.grid.extent, color=plots.TARGET, title=title
+        )
+        self.points = plots.samples(axes[1], torch.zeros(1, 2))
+        for ax in axes[:2]:
+            ax.set(xlim=(-extent, extent), ylim=(-extent, extent))
+        kl, reward = [p.kl for p in scene.curve], [p.reward for p in scene.curve]
+        plots.frontier(axes[2], kl, reward, title="No method lies above the frontier")
+        self.right, low, top = 1.25 * max(kl), scene.pretrained_objective, max(reward)
+        self.bottom = low - 0.35 * (top - low)
+        axes[2].set(xlim=(-0.03 * self.right, self.right), ylim=(self.bottom, top + 0.08 * (top - low)))
+        axes[2].plot(0, low, "o", color=plots.PRETRAINED, markersize=9)
+        axes[2].annotate("pretrained", (0, low), (8, -12), textcoords="offset points", color=plots.PRETRAINED)
+        (self.gap,) = axes[2].plot([], [], color=plots.TUNED, linewidth=1.2)
+        (self.best,) = axes[2].plot([], [], "o", color=plots.TARGET, markersize=11)
+        (self.here,) = axes[2].plot([], [], "o", color=plots.TUNED, markersize=7)
+        self.picture = Picture(figure, [self.target, self.points, self.gap, self.best, self.here])
+
+    def draw(self, answer: Answer) -> None:
+        """Move the artists to one answer. A point off the panel waits at its edge as a triangle."""
+        plots.scale_to(self.target, answer.target.mass)
+        self.points.set_offsets(answer.x_0.numpy())
+        kl, reward = min(answer.kl, 0.985 * self.right), max(answer.reward, self.bottom)
+        self.here.set_data([kl], [reward])
+        self.here.set_marker("o" if (kl, reward) == (answer.kl, answer.reward) else ">" if kl < answer.kl else "v")
+        self.best.set_data([answer.target.kl], [answer.target.reward])
+        self.gap.set_data([kl, answer.target.kl], [reward, answer.target.reward])
+
+
+@functools.lru_cache(maxsize=8)
+def plane_view(world_name: str, reward_name: str) -> PlaneView:
+    return PlaneView(scene(world_name, reward_name))
+
+
+def plane() -> ui.VBox:
+    """The playground in the plane: α, γ, method, reward and world."""
+    image, text = ui.Image(format="png", layout=ui.Layout(width="100%", max_width="1150px")), words()
+    image.add_class("plane")
+
+    def respond(alpha: float, strength: float, method: str, reward_name: str, world_name: str) -> None:
+        view = plane_view(world_name, reward_name)
+        found = answer(view.scene, alpha, strength, method)
+        view.draw(found)
+        image.value, text.value = view.picture.png(), in_words(view.scene, found, method)
+
+    controls = [
+        log_slider("α", 0.5, *ALPHAS),
+        slider("guidance strength γ", 1.0, 0.0, 3.0, 0.05),
+        choice("method", METHODS, EXACT_VALUE),
+        choice("reward", ("peak", "half_plane", "disc")),
+        choice("world", PLANE_WORLDS),
+    ]
+    return together(controls, respond, image, text)
+
+
+@dataclass(frozen=True)
+class ImageScene:
+    """A bank of pretrained images [N, 1, H, W], sorted by one reward, and its frontier."""
+
+    images: Tensor
+    frontier: Frontier
+    curve: list[FrontierPoint]
+
+
+WALL = 64
+
+
+@functools.lru_cache(maxsize=4)
+def image_scene(reward_name: str) -> ImageScene:
+    """The digits' bank under one of its rewards."""
+    world = worlds.make("digits").with_reward(reward_name)
+    images = worlds.digits_bank()
+    rewards = query(world.reward, images)
+    order = rewards.argsort()
+    frontier = Frontier(rewards[order])
+    low, high = alpha_range(reward_name)
+    return ImageScene(images[order], frontier, frontier.curve(torch.logspace(math.log10(low), math.log10(high), 60)))
+
+
+def alpha_range(reward_name: str) -> tuple[float, float]:
+    """The span of α worth a look, around the one that suits the reward's scale."""
+    suits = worlds.make("digits").with_reward(reward_name).alpha
+    return suits / 8, 100 * suits
+
+
+def wall_at(scene: ImageScene, alpha: float) -> tuple[Tensor, FrontierPoint]:
+    """WALL images drawn from the re-weighted bank, worst reward first, and where α stands on the frontier.
+
+    Systematic resampling along the sorted bank: as α moves, each place on the wall changes its image seldom.
+    """
+    cdf = scene.frontier.weights(alpha).cumsum(0)
+    places = (torch.arange(WALL, dtype=cdf.dtype) + 0.5) / WALL * cdf[-1]
+    return scene.images[torch.searchsorted(cdf, places)], scene.frontier.at(alpha)
+
+
+class ImageView:
+    """Three panels: a wall of pretrained digits, the re-weighted wall, and the frontier with its trusted part."""
+
+    def __init__(self, scene: ImageScene):
+        self.scene = scene
+        figure, axes = plt.subplots(1, 3, figsize=(11.5, 4.1), width_ratios=[1, 1, 1.15])
+        plots.show_wall(axes[0], wall_at(scene, 1e6)[0], columns=8, title="Pretrained digits, sorted by reward")
+        self.wall = plots.show_wall(
+            axes[1], wall_at(scene, 1e6)[0], columns=8, title="The same bank, re-weighted by exp(r/α)"
+        )
+        trusted = [p for p in scene.curve if p.trusted]
+        kl, reward = [p.kl for p in scene.curve], [p.reward for p in scene.curve]
+        axes[2].plot(kl, reward, ":", color=plots.TARGET)
+        plots.frontier(axes[2], [p.kl for p in trusted], [p.reward for p in trusted], title="The frontier of the bank")
+        if len(trusted) < len(scene.curve):
+            edge = max(p.kl for p in trusted)
+            axes[2].axvspan(edge, 1.05 * max(kl), color="#b0413e", alpha=0.08, linewidth=0)
+            axes[2].annotate(
+                "too few effective\nsamples to trust",
+                (edge, min(reward)),
+                (6, 6),
+                textcoords="offset points",
+                color="#b0413e",
+            )
+        axes[2].set_xlim(-0.02 * max(kl), 1.05 * max(kl))
+        (self.here,) = axes[2].plot([], [], "o", color=plots.TARGET, markersize=11)
+        self.picture = Picture(figure, [self.wall, self.here])
+
+    def draw(self, images: Tensor, point: FrontierPoint) -> None:
+        self.wall.set_data(plots.wall(images, columns=8))
+        self.here.set_data([point.kl], [point.reward])
+
+
+@functools.lru_cache(maxsize=4)
+def image_view(reward_name: str) -> ImageView:
+    return ImageView(image_scene(reward_name))
+
+
+def images() -> ui.VBox:
+    """The playground on digits: α and the reward re-weight a bank of pretrained samples."""
+    image, text = ui.Image(format="png", layout=ui.Layout(width="100%", max_width="1150px")), words()
+    image.add_class("digits")
+    alpha = log_slider("α", 0.02, *alpha_range("ink"))
+    reward_name = choice("reward", ("ink", "symmetry", "compressed_size"))
+
+    def rescale(change: dict) -> None:
+        low, high = alpha_range(change["new"])
+        with alpha.hold_trait_notifications():
+            alpha.min, alpha.max, alpha.value = math.log10(low), math.log10(high), 8 * low
+
+    reward_name.observe(rescale, names="value")
+
+    def respond(alpha: float, reward_name: str) -> None:
+        view = image_view(reward_name)
+        pictures, point = wall_at(view.scene, alpha)
+        view.draw(pictures, point)
+        image.value, text.value = view.picture.png(), _about(view.scene, point)
+
+    return together([alpha, reward_name], respond, image, text)
+
+
+def _about(scene: ImageScene, point: FrontierPoint) -> str:
+    warning = "" if point.trusted else " <b style='color:#b0413e'>Too few to trust.</b>"
+    return (
+        f"<b>KL {point.kl:.2f} nats, reward {point.reward:.3g} ± {point.reward_se:.1g}</b> "
+        f"(pretrained {float(scene.frontier.rewards.mean()):.3g}). "
+        f"Effective sample size {point.size:,.0f} of {len(scene.images):,}.{warning}"
+    )
