@@ -277,8 +277,8 @@ def images() -> ui.VBox:
     """The playground on digits: α and the reward re-weight a bank of pretrained samples."""
     image, text = ui.Image(format="png", layout=ui.Layout(width="100%", max_width="1150px")), words()
     image.add_class("digits")
-    alpha = log_slider("α", 0.02, *alpha_range("ink"))
-    reward_name = choice("reward", ("ink", "symmetry", "compressed_size"))
+    alpha = log_slider("α on digits", 0.02, *alpha_range("ink"))
+    reward_name = choice("reward of the digits", ("ink", "symmetry", "compressed_size"))
 
     def rescale(change: dict) -> None:
         low, high = alpha_range(change["new"])

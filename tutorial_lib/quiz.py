@@ -12,25 +12,24 @@ import torch
 HOLE = "Not filled in yet: replace the ... above and run the cell again."
 
 
-def judge(answer: Any, truth: Any, *, tolerance: float = 0.01, what: str = "answer") -> bool:
-    """Print how far `answer` is from `truth`, as the largest difference over the truth's largest size; True if within
-    `tolerance`. Both a number or a tensor of one shape. `...` counts as not yet tried."""
+def judge(answer: Any, truth: Any, *, tolerance: float = 0.01, what: str = "answer") -> None:
+    """Print how far `answer` is from `truth`, as the largest difference over the truth's largest size, and whether that
+    is within `tolerance`. Both are a number or a tensor of one shape. `...` counts as not yet tried."""
     if answer is ...:
         print(HOLE)
-        return False
+        return
     expected = torch.as_tensor(truth, dtype=torch.float64).detach()
     try:
         came = torch.as_tensor(answer, dtype=torch.float64).detach()
     except (TypeError, ValueError, RuntimeError):
         print(f"Not yet: the {what} should be a number or a tensor, got {type(answer).__name__}.")
-        return False
+        return
     if came.shape != expected.shape:
         print(f"Not yet: the {what} should have shape {list(expected.shape)}, got {list(came.shape)}.")
-        return False
+        return
     off = ((came - expected).abs().max() / expected.abs().max().clamp_min(1e-12)).item()
     right = off <= tolerance
     print(f"{'Correct' if right else 'Not yet'}: the {what} is off by {off:.2%} (within {tolerance:.2%} counts).")
-    return right
 
 
 def question(text: str, answers: Mapping[str, tuple[bool, str]]) -> ui.VBox:

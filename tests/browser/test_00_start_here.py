@@ -1,0 +1,43 @@
+"""The first notebook as a reader meets it: run it, drag α and γ, choose a method, and look at what changes."""
+
+import pytest
+
+SLIDERS = [("α", "plane"), ("guidance strength γ", "plane"), ("α on digits", "digits")]
+
+
+@pytest.fixture(scope="module")
+def page(browser, lab):
+    from .driver import Notebook
+
+    context = browser.new_context(viewport={"width": 1500, "height": 1000})
+    notebook = Notebook(context.new_page(), lab, "00_start_here.ipynb")
+    notebook.run_all()
+    yield notebook
+    context.close()
+
+
+@pytest.mark.parametrize("label, picture", SLIDERS)
+def test_a_slider_changes_its_picture_at_once(page, label, picture):
+    before = page.image_hash(picture)
+    page.slider(label)
+    page.press("ArrowRight")
+    page.new_image_hash(before, picture)
+    print(f"\n{label}: {page.latency(label, 'ArrowLeft', n=15):.0f} ms median from key press to new picture")
+    assert page.errors() == []
+
+
+@pytest.mark.parametrize(
+    "label, option", [("method", "value-weighted, Tweedie's v"), ("reward", "disc"), ("world", "grid")]
+)
+def test_a_menu_changes_the_plane(page, label, option):
+    before = page.image_hash("plane")
+    page.select(label, option)
+    page.new_image_hash(before, "plane")
+    assert page.errors() == []
+
+
+def test_a_reward_changes_the_digits(page):
+    before = page.image_hash("digits")
+    page.select("reward of the digits", "symmetry")
+    page.new_image_hash(before, "digits")
+    assert page.errors() == []

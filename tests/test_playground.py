@@ -1,0 +1,92 @@
+"""The playgrounds' pure functions over their whole range, and at random settings."""
+
+import math
+import random
+
+import pytest
+import torch
+
+from tutorial_lib import playground
+from tutorial_lib.rewards import ink
+
+
+@pytest.mark.parametrize("world", playground.PLANE_WORLDS)
+@pytest.mark.parametrize("reward", ["peak", "half_plane", "disc"])
+def test_every_scene_stays_at_or_below_its_frontier(world, reward):
+    scene = playground.scene(world, reward)
+    for method in playground.METHODS:
+        found = playground.answer(scene, 0.5, 1.0, method)
+        gain = found.target.objective - scene.pretrained_objective
+        assert gain > 0
+        assert found.regret > -4 * found.regret_se - 1e-9
+        assert found.x_0.shape == (playground.PARTICLES, 2)
+
+
+@pytest.mark.parametrize("alpha", torch.logspace(math.log10(0.05), 1, 12).tolist())
+@pytest.mark.parametrize("method", playground.METHODS)
+def test_an_answer_is_the_same_twice_and_consistent(alpha, method):
+    scene = playground.scene("ring", "peak")
+    first, second = (playground.answer(scene, alpha, 1.0, method) for _ in range(2))
+    assert torch.equal(first.x_0, second.x_0)
+    assert first.objective == pytest.approx(first.reward - alpha * first.kl, rel=1e-6)
+    assert playground.in_words(scene, first, method)
+
+
+def test_300_random_settings_give_a_picture_and_words():
+    settings = random.Random(0)
+    for _ in range(300):
+        alpha, strength = 10 ** settings.uniform(math.log10(0.05), 1), settings.uniform(0, 3)
+        method = settings.choice(playground.METHODS)
+        scene = playground.scene("ring", settings.choice(["peak", "half_plane", "disc"]))
+        found = playground.answer(scene, alpha, strength, method)
+        assert not math.isnan(found.regret) and not math.isnan(found.kl)
+        assert found.target.mass.sum().item() == pytest.approx(1)
+        assert "nan" not in playground.in_words(scene, found, method)
+
+
+def test_samples_glide_when_alpha_moves_a_little():
+    scene = playground.scene("ring", "peak")
+    for method in playground.METHODS:
+        a, b = (playground.answer(scene, alpha, 1.0, method).x_0 for alpha in (0.50, 0.52))
+        assert (a - b).norm(dim=1).median() < 0.1
+
+
+def test_zero_strength_is_the_pretrained_model():
+    scene = playground.scene("ring", "peak")
+    found = playground.answer(scene, 0.5, 0.0, playground.EXACT_VALUE)
+    assert found.kl == 0
+    assert abs(found.reward - scene.pretrained_objective) < 4 * found.reward_se
+
+
+def test_an_unknown_method_is_refused():
+    with pytest.raises(ValueError, match="unknown method 'magic'; known: exact soft-optimal chain"):
+        playground.answer(playground.scene("ring", "peak"), 0.5, 1.0, "magic")
+
+
+def test_the_picture_follows_the_answer():
+    scene = playground.scene("ring", "peak")
+    view = playground.PlaneView(scene)
+    pictures = []
+    for alpha in (0.1, 1.0):
+        view.draw(playground.answer(scene, alpha, 1.0, playground.EXACT_VALUE))
+        pictures.append(view.picture.png())
+    assert pictures[0].startswith(b"\x89PNG") and pictures[0] != pictures[1]
+
+
+@pytest.mark.parametrize("reward", ["ink", "symmetry", "compressed_size"])
+def test_the_wall_gains_reward_and_loses_samples_as_alpha_falls(reward):
+    scene = playground.image_scene(reward)
+    low, high = playground.alpha_range(reward)
+    sizes, rewards = [], []
+    for alpha in torch.logspace(math.log10(high), math.log10(low), 20).tolist():
+        images, point = playground.wall_at(scene, alpha)
+        assert images.shape == (playground.WALL, 1, 8, 8)
+        sizes.append(point.size)
+        rewards.append(point.reward)
+    assert rewards == sorted(rewards) and sizes == sorted(sizes, reverse=True)
+
+
+def test_the_wall_has_the_tilted_mean_reward():
+    scene = playground.image_scene("ink")
+    images, point = playground.wall_at(scene, 0.05)
+    assert abs(ink(images).mean().item() - point.reward) < 0.01
