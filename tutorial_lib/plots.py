@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.image import AxesImage
+from matplotlib.quiver import Quiver
 from torch import Tensor
 
 PRETRAINED, TARGET, TUNED, REWARD = "#6b7280", "#e07b00", "#1f6fd6", "#2e8b57"
@@ -58,6 +59,14 @@ def samples(ax: Axes, x: Tensor, *, color: str = TUNED, size: float = 4, label: 
     """Points [B, 2]."""
     x = x.detach().cpu()
     return ax.scatter(x[:, 0], x[:, 1], s=size, color=color, alpha=0.5, linewidths=0, zorder=3, label=label)
+
+
+def arrows(ax: Axes, x: Tensor, vectors: Tensor, *, unit: float, color: str, width: float = 0.006) -> Quiver:
+    """Vectors [B, 2] at points [B, 2]; one of length `unit` is drawn as long as 1 on the axes."""
+    x, vectors = x.detach().cpu(), vectors.detach().cpu()
+    return ax.quiver(
+        *x.T, *vectors.T, angles="xy", scale_units="xy", scale=unit, color=color, width=width, zorder=4, minlength=0
+    )
 
 
 def reward_contours(ax: Axes, axis: Tensor, reward: Tensor, *, levels: int = 7) -> None:

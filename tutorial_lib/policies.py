@@ -45,7 +45,7 @@ class Trajectory:
 
 
 class Policy(nn.Module):
-    """A chain of Gaussian steps N(ρ + σ_t u, σ_t² I) around the pretrained mean ρ. A kind of policy gives `proposal`."""
+    """A chain of Gaussian steps N(ρ + σ_t u, σ_t² I) around the pretrained mean ρ. Each kind gives its `proposal`."""
 
     schedule: NoiseSchedule
     shape: tuple[int, ...]
