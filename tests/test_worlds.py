@@ -1,0 +1,132 @@
+"""Every world is whole: it samples, its rewards answer, its extent holds the paths, its policy draws its data."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from tutorial_lib import worlds
+from tutorial_lib.exact import SoftValues
+from tutorial_lib.policies import rollout
+from tutorial_lib.rewards import query
+
+POINTS = [name for name in worlds.NAMES if name != "digits"]
+DEVICES = [
+    "cpu",
+    pytest.param(
+        "cuda",
+        marks=[pytest.mark.cuda, pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")],
+    ),
+]
+
+
+def generator(seed=0, device="cpu"):
+    return torch.Generator(device).manual_seed(seed)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("name", worlds.NAMES)
+def test_a_world_samples_on_its_device(name, device):
+    world = worlds.make(name, device=device)
+    shape = world.pretrained.shape
+    path = rollout(world.pretrained, 50, generator=generator(device=device))
+    data = world.data(30, generator=generator(1, device))
+    assert path.x.shape == (world.schedule.T + 1, 50, *shape) and data.shape == (30, *shape)
+    assert path.x.device.type == data.device.type == device
+    assert torch.isfinite(path.x).all() and torch.isfinite(data).all()
+    assert len(world.rewards) >= 3 and world.reward is next(iter(world.rewards.values()))
+    for key, reward in world.rewards.items():
+        assert query(reward, path.x_0).shape == (50,) and reward.__name__ == key and world.alphas[key] > 0
+    assert torch.equal(data, world.data(30, generator=generator(1, device)))
+
+
+@pytest.mark.parametrize("name", POINTS)
+def test_the_extent_holds_the_world_under_every_reward(name):
+    world = worlds.make(name)
+    for key in world.rewards:
+        chosen = world.with_reward(key)
+        assert chosen.reward is world.rewards[key] and chosen.alpha == world.alphas[key]
+        assert chosen.extent is not None
+        soft = SoftValues(chosen.pretrained, chosen.reward, alpha=chosen.alpha, extent=chosen.extent)
+        assert soft.pretrained_objective < soft.optimum
+
+
+@pytest.mark.parametrize("name", POINTS)
+def test_the_pretrained_policy_draws_the_data(name):
+    """Mean, spread and the share near a data point; two_moons and spiral have gaps to keep free."""
+    world = worlds.make(name)
+    drawn = rollout(world.pretrained, 4000, generator=generator(1)).x_0
+    data = world.data(4000, generator=generator(2))
+    torch.testing.assert_close(drawn.mean(0), data.mean(0), atol=0.12, rtol=0)
+    torch.testing.assert_close(drawn.std(0), data.std(0), atol=0.08, rtol=0)
+    far = (torch.cdist(drawn, data).amin(1) > 0.3).float().mean().item()
+    assert far < 0.01
+
+
+def test_the_checkerboard_is_crisp():
+    cell = (rollout(worlds.checkerboard().pretrained, 4000, generator=generator()).x_0 / 1.2 + 2).floor()
+    dark = ((cell >= 0) & (cell < 4)).all(1) & (cell.sum(1) % 2 == 0)
+    assert dark.float().mean() > 0.9
+    data = worlds.checkerboard().data(4000, generator=generator()) / 1.2 + 2
+    assert (data.floor().sum(1) % 2 == 0).all()
+
+
+def test_ring_and_grid_run_at_any_T():
+    for make in (worlds.ring, worlds.grid):
+        assert make(T=7).schedule.T == 7 and make().schedule.T == 50
+        assert make().mixture is not None
+
+
+def test_the_ring_is_the_default_of_the_claims():
+    ring = worlds.ring()
+    assert ring.alpha == 0.5 and ring.extent == 5.0
+    x = torch.tensor([[2.0, 0.5], [0.0, 0.0]])
+    assert ring.reward(x).tolist() == pytest.approx([0.0, -4.25])
+    assert ring.mixture is not None and len(ring.mixture.weights) == 8
+    torch.testing.assert_close(ring.mixture.means.norm(dim=1), torch.full((8,), 2.0))
+    torch.testing.assert_close(ring.mixture.covariances, 0.09 * torch.eye(2).expand(8, 2, 2))
+
+
+def test_the_digits_are_real_and_labelled():
+    images, labels = worlds.digit_images()
+    assert images.shape == (1797, 1, 8, 8) and labels.shape == (1797,)
+    assert images.min() == -1 and images.max() == 1 and labels.unique().tolist() == list(range(10))
+
+
+def test_the_bank_is_drawn_from_the_pretrained_digits():
+    """Every pixel's mean agrees with fresh samples within 5 standard errors, and the images differ from each other."""
+    bank = worlds.digits_bank()
+    assert bank.shape == (16384, 1, 8, 8) and bank.min() >= -1 and bank.max() <= 1
+    fresh = rollout(worlds.digits().pretrained, 1000, generator=generator(5)).x_0.clamp(-1, 1)
+    error = (fresh.var(0) / 1000 + bank.var(0) / 16384).sqrt() + 2e-3  # and half a grey level
+    assert ((fresh.mean(0) - bank.mean(0)).abs() < 5 * error).all()
+    assert len(bank.unique(dim=0)) > 16000
+
+
+def test_a_label_chooses_the_digit():
+    """Most images drawn under a label are nearest to the mean of that class."""
+    world, (images, labels) = worlds.digits(), worlds.digit_images()
+    means = torch.stack([images[labels == k].mean(0) for k in range(10)]).flatten(1)
+    label = torch.arange(10).repeat_interleave(20)
+    x = torch.randn(200, 1, 8, 8, generator=generator())
+    denoiser = world.pretrained.denoiser
+    for t in range(50, 0, -1):
+        mean = world.schedule.posterior_mean(denoiser(x, t, label), x, t)
+        x = mean + world.schedule.sigma[t] * torch.randn(x.shape, generator=generator(t))
+    nearest = torch.cdist(x.flatten(1), means).argmin(1)
+    assert (nearest == label).float().mean() > 0.75
+
+
+def test_unknown_names_list_the_known_ones():
+    with pytest.raises(
+        ValueError, match="unknown world 'moon'; known: ring, grid, two_moons, spiral, checkerboard, dig"
+    ):
+        worlds.make("moon")
+    with pytest.raises(ValueError, match="unknown reward 'ink' in the world ring; known: peak, half_plane, disc"):
+        worlds.ring().with_reward("ink")
+
+
+def test_scikit_learn_waits_until_the_digits_are_asked_for():
+    program = "import sys\nfrom tutorial_lib import worlds\nworlds.digits()\nprint('sklearn' in sys.modules)"
+    assert subprocess.check_output([sys.executable, "-c", program], text=True).strip() == "False"

@@ -1,0 +1,218 @@
+r"""Worlds: data, schedule, pretrained policy, rewards and extent in one object, ready to be fine-tuned.
+
+`ring` and `grid` are Gaussian mixtures, whose denoiser is exact at any T. `two_moons`, `spiral`, `checkerboard` and
+`digits` have learned denoisers, shipped as assets for T = 50. Points [n, 2] lie in about [−2.5, 2.5]²; images are
+[n, 1, 8, 8] in [−1, 1].
+"""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from . import assets, rewards
+from .denoisers import Denoiser, ExactDenoiser, MLPDenoiser, UNetDenoiser
+from .distributions import GaussianMixture
+from .policies import DenoisingPolicy
+from .rewards import Reward
+from .schedules import NoiseSchedule
+
+Device = torch.device | str | None
+Choice = dict[str, tuple[Reward, float]]  # rewards by name, each with its α; the first is the default
+SCALE = 1.6  # of two_moons, and of the others to match: the data reach about ±2.5
+TURNS = 2  # of the spiral
+
+
+@dataclass(frozen=True)
+class World:
+    """data: (n, *, generator) → samples [n, …]. rewards, alphas: every reward by name, with the α that suits its scale;
+    `reward` and `alpha` are the chosen one's. extent: a square [−extent, extent]² that holds every path (None for
+    images). mixture: the data's law where it is known."""
+
+    name: str
+    schedule: NoiseSchedule
+    pretrained: DenoisingPolicy
+    data: Callable[..., Tensor]
+    reward: Reward
+    alpha: float
+    rewards: Mapping[str, Reward]
+    alphas: Mapping[str, float]
+    extent: float | None = None
+    mixture: GaussianMixture | None = None
+
+    def with_reward(self, name: str) -> "World":
+        """The same world with another of its rewards, and the α that suits it."""
+        if name not in self.rewards:
+            raise ValueError(f"unknown reward {name!r} in the world {self.name}; known: {', '.join(self.rewards)}")
+        return dataclasses.replace(self, reward=self.rewards[name], alpha=self.alphas[name])
+
+
+def ring(T: int = 50, *, device: Device = None) -> World:
+    """Eight Gaussians of std 0.3 on a circle of radius 2."""
+    angle = torch.arange(8) * math.pi / 4
+    mixture = _mixture(2 * torch.stack([angle.cos(), angle.sin()], -1), std=0.3)
+    chosen = _point_rewards(peak=(2.0, 0.5), normal=(-1.0, 1.0), disc=(-1.5, -1.5), radius=0.8)
+    return _exact_world("ring", mixture, T, chosen, extent=5.0, device=device)
+
+
+def grid(T: int = 50, *, device: Device = None) -> World:
+    """Twenty-five Gaussians of std 0.2, five by five, 1.2 apart."""
+    axis = torch.arange(-2, 3) * 1.2
+    mixture = _mixture(torch.cartesian_prod(axis, axis), std=0.2)
+    chosen = _point_rewards(peak=(1.2, 0.9), normal=(1.0, 2.0), disc=(-1.2, 0.6), radius=1.1)
+    return _exact_world("grid", mixture, T, chosen, extent=5.0, device=device)
+
+
+def two_moons(*, device: Device = None) -> World:
+    """Two interlocking half circles."""
+    chosen = _point_rewards(peak=(2.0, 0.5), normal=(0.0, 1.0), disc=(-1.6, 0.8), radius=1.0)
+    return _learned_world("two_moons", chosen, device)
+
+
+def spiral(*, device: Device = None) -> World:
+    """One arm, two turns."""
+    chosen = _point_rewards(peak=(1.5, 1.0), normal=(-1.0, 0.0), disc=(0.0, 0.0), radius=0.8)
+    return _learned_world("spiral", chosen, device)
+
+
+def checkerboard(*, device: Device = None) -> World:
+    """The eight dark squares of a four by four board, uniform on each."""
+    chosen = _point_rewards(peak=(1.2, 0.6), normal=(1.0, 1.0), disc=(-1.2, 0.0), radius=1.2)
+    return _learned_world("checkerboard", chosen, device)
+
+
+def digits(*, device: Device = None) -> World:
+    """Handwritten digits, 8 × 8; the denoiser takes a label 0..9, or none."""
+    chosen: Choice = dict(
+        ink=(rewards.ink, 0.02), symmetry=(rewards.symmetry, 0.1), compressed_size=(rewards.compressed_size, 2.0)
+    )
+
+    def data(n: int, *, generator: torch.Generator) -> Tensor:
+        images = digit_images()[0].to(generator.device)
+        return images[torch.randint(len(images), (n,), device=generator.device, generator=generator)]
+
+    return _world("digits", _trained("digits", device), chosen, data=data)
+
+
+MAKERS = {make.__name__: make for make in (ring, grid, two_moons, spiral, checkerboard, digits)}
+NAMES = tuple(MAKERS)
+
+
+def make(name: str, **options) -> World:
+    """The world of that name; `options` are its function's own. ValueError listing the known names for another."""
+    if name not in MAKERS:
+        raise ValueError(f"unknown world {name!r}; known: {', '.join(NAMES)}")
+    return MAKERS[name](**options)
+
+
+def two_moons_samples(n: int, *, generator: torch.Generator) -> Tensor:
+    """Half circles of radius 1.6, blurred by a Gaussian of std 0.13: [n, 2]."""
+    angle = math.pi * _uniform(n, generator=generator)
+    arc = torch.stack([angle.cos() - 0.5, angle.sin() - 0.25], -1)
+    upper = _uniform(n, 1, generator=generator) < 0.5
+    return SCALE * _blur(torch.where(upper, arc, -arc), 0.08, generator)
+
+
+def spiral_samples(n: int, *, generator: torch.Generator) -> Tensor:
+    """An Archimedean spiral out to radius 2.4, even along the arm, blurred by a Gaussian of std 0.1: [n, 2]."""
+    radius = _uniform(n, generator=generator).sqrt()
+    angle = 2 * math.pi * TURNS * radius
+    return _blur(1.5 * SCALE * torch.stack([radius * angle.cos(), radius * angle.sin()], -1), 0.1, generator)
+
+
+def checkerboard_samples(n: int, *, generator: torch.Generator) -> Tensor:
+    """Uniform on the eight dark squares of side 1.2 of a board on [−2.4, 2.4]²: [n, 2]."""
+    column = (4 * _uniform(n, generator=generator)).floor()
+    row = 2 * (2 * _uniform(n, generator=generator)).floor() + column % 2
+    corner = torch.stack([column, row], -1) - 2
+    return 0.75 * SCALE * (corner + _uniform(n, 2, generator=generator))
+
+
+SAMPLERS = dict(two_moons=two_moons_samples, spiral=spiral_samples, checkerboard=checkerboard_samples)
+
+
+@functools.cache
+def digit_images() -> tuple[Tensor, Tensor]:
+    """scikit-learn's digits: (images [1797, 1, 8, 8] in [−1, 1], labels [1797])."""
+    from sklearn.datasets import load_digits  # here, because it takes a second that other worlds need not wait
+
+    found = load_digits()
+    return (torch.as_tensor(found.images).float() / 8 - 1).unsqueeze(1), torch.as_tensor(found.target)
+
+
+def digits_bank(*, device: Device = None) -> Tensor:
+    """16384 samples of the pretrained digits policy, [N, 1, 8, 8] in [−1, 1]: the image world's Monte Carlo."""
+    return assets.load("digits_bank")["images"].to(device).float().unsqueeze(1) / 127.5 - 1
+
+
+def untrained(name: str, *, device: Device = None) -> Denoiser:
+    """The network that the asset `name` holds the weights of, with random weights."""
+    schedule = NoiseSchedule.cosine(50, device=device)
+    network = UNetDenoiser(schedule) if name == "digits" else MLPDenoiser(schedule, fine_std=0.1)
+    return network.to(device)
+
+
+def _trained(name: str, device: Device) -> Denoiser:
+    denoiser = untrained(name, device=device)
+    denoiser.load_state_dict(assets.load(name))
+    return denoiser.eval().requires_grad_(False)
+
+
+def _mixture(means: Tensor, std: float) -> GaussianMixture:
+    return GaussianMixture(torch.full((len(means),), 1 / len(means)), means, stds=torch.full((len(means),), std))
+
+
+def _point_rewards(
+    *, peak: tuple[float, float], normal: tuple[float, float], disc: tuple[float, float], radius: float
+) -> Choice:
+    """The three rewards of every 2-D world, each with its α: a slope that is known, one to climb over, and a jump."""
+    return dict(
+        peak=(rewards.peak(peak), 0.5),
+        half_plane=(rewards.half_plane(normal), 0.2),
+        disc=(rewards.disc(disc, radius=radius), 0.2),
+    )
+
+
+def _exact_world(
+    name: str,
+    mixture: GaussianMixture,
+    T: int,
+    chosen: Choice,
+    *,
+    extent: float,
+    device: Device,
+) -> World:
+    schedule = NoiseSchedule.cosine(T, device=device)
+    mixture = mixture.to(schedule.sigma.device)
+    denoiser = ExactDenoiser(mixture, schedule)
+    return _world(name, denoiser, chosen, data=mixture.sample, extent=extent, mixture=mixture)
+
+
+def _learned_world(name: str, chosen: Choice, device: Device) -> World:
+    return _world(name, _trained(name, device), chosen, data=SAMPLERS[name], extent=5.0)
+
+
+def _world(name: str, denoiser: Denoiser, chosen: Choice, **known) -> World:
+    first, alpha = next(iter(chosen.values()))
+    return World(
+        name,
+        denoiser.schedule,
+        DenoisingPolicy(denoiser, denoiser.schedule),
+        reward=first,
+        alpha=alpha,
+        rewards={key: reward for key, (reward, _) in chosen.items()},
+        alphas={key: alpha for key, (_, alpha) in chosen.items()},
+        **known,
+    )
+
+
+def _uniform(*size: int, generator: torch.Generator) -> Tensor:
+    return torch.rand(*size, device=generator.device, generator=generator)
+
+
+def _blur(x: Tensor, std: float, generator: torch.Generator) -> Tensor:
+    return x + std * torch.randn(x.shape, device=x.device, generator=generator)
