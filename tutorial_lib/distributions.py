@@ -9,6 +9,7 @@ Shapes: … batch, K components, D dimensions. A batch of mixtures (one per x_t,
 […, K], means […, K, D] and covariances […, K, D, D], with points […, D] to match.
 """
 
+import functools
 import math
 from typing import Any
 
@@ -54,6 +55,11 @@ class GaussianMixture:
         self.weights, self.means = weights, means
         self._eigenvalues, self._basis = eigenvalues, basis  # […, K, D]; […, K, D, D] in float64, columns
 
+    @functools.cached_property
+    def _centres(self) -> Tensor:
+        """Q_kᵀ μ_k, […, K, D] in float64."""
+        return torch.einsum("...kd,...kde->...ke", self.means.double(), self._basis)
+
     @classmethod
     def _of(cls, weights: Tensor, means: Tensor, eigenvalues: Tensor, basis: Tensor) -> "GaussianMixture":
         mixture = cls.__new__(cls)
@@ -90,8 +96,7 @@ class GaussianMixture:
     def _whitened(self, x: Tensor) -> Tensor:
         """Coordinates of x − μ_k in the eigenbasis of Σ_k: […, D] → […, K, D]. In float64, where x and μ_k cancel."""
         batch_of("x", x, (self.dim,))
-        rotated = torch.einsum("...d,...kde->...ke", x.double(), self._basis)
-        return (rotated - torch.einsum("...kd,...kde->...ke", self.means.double(), self._basis)).to(x.dtype)
+        return (torch.einsum("...d,...kde->...ke", x.double(), self._basis) - self._centres).to(x.dtype)
 
     def _unwhitened(self, weights: Tensor, z: Tensor) -> Tensor:
         """Σ_k w_k Q_k z_k: […, K], […, K, D] → […, D]."""
@@ -125,37 +130,39 @@ class GaussianMixture:
 
     def noised(self, alpha_bar: Tensor | float) -> "GaussianMixture":
         """The law of x_t = √ᾱ x_0 + √(1−ᾱ) ε: again a mixture. alpha_bar: a number or a batch of levels."""
-        alpha_bar = self._levels(alpha_bar)
-        return GaussianMixture._of(
-            self.weights,
-            alpha_bar.sqrt() * self.means,
-            alpha_bar * self._eigenvalues + (1 - alpha_bar),
-            self._basis,
-        )
+        return self._noised(self._levels(alpha_bar))
+
+    def _noised(self, level: Tensor) -> "GaussianMixture":
+        """`noised` for ᾱ of shape […, 1, 1]."""
+        root, eigenvalues = level.sqrt(), level * self._eigenvalues + (1 - level)
+        noised = GaussianMixture._of(self.weights, root * self.means, eigenvalues, self._basis)
+        noised._centres = root.double() * self._centres
+        return noised
 
     def posterior(self, x_t: Tensor, alpha_bar: Tensor | float) -> "GaussianMixture":
         """p(x_0 | x_t), a batch of mixtures, one for each row: x_t [B, D] → weights [B, K], means [B, K, D].
 
         ᾱ must lie in (0, 1): at ᾱ = 1 the posterior is a point, at ᾱ = 0 it is p itself.
         """
-        alpha_bar = self._levels(alpha_bar)
-        if not ((alpha_bar > 0) & (alpha_bar < 1)).all():
-            raise ValueError(f"alpha_bar must lie in (0, 1) for a posterior, got {alpha_bar.flatten().tolist()}")
-        noised = self.noised(alpha_bar.squeeze((-1, -2)))
-        z = noised._whitened(x_t)  # [B, K, D]
-        gain = alpha_bar.sqrt() * self._eigenvalues / noised._eigenvalues
-        means = self.means + torch.einsum("...ke,...kde->...kd", gain * z, self._basis.to(z.dtype))
-        eigenvalues = self._eigenvalues * (1 - alpha_bar) / noised._eigenvalues
-        return GaussianMixture._of(_softmax(noised._joint_log_prob(z)), means, eigenvalues, self._basis)
+        level = self._levels(alpha_bar)
+        if not ((level > 0) & (level < 1)).all():
+            raise ValueError(f"alpha_bar must lie in (0, 1) for a posterior, got {level.flatten().tolist()}")
+        responsibility, shift, eigenvalues = self._given(x_t, level)
+        means = self.means + torch.einsum("...ke,...kde->...kd", shift, self._basis.to(shift.dtype))
+        return GaussianMixture._of(responsibility, means, eigenvalues * (1 - level), self._basis)
 
     def denoise(self, x_t: Tensor, alpha_bar: Tensor | float) -> Tensor:
         """E[x_0 | x_t], the mean of `posterior`: [B, D] → [B, D]. Defined at ᾱ = 0 and 1 too."""
-        alpha_bar = self._levels(alpha_bar)
-        noised = self.noised(alpha_bar.squeeze((-1, -2)))
+        responsibility, shift, _ = self._given(x_t, self._levels(alpha_bar))
+        return torch.einsum("...k,...kd->...d", responsibility, self.means) + self._unwhitened(responsibility, shift)
+
+    def _given(self, x_t: Tensor, level: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What x_t says of each component: its probability [B, K], the shift of its mean in its eigenbasis [B, K, D],
+        and λ/(ᾱλ + 1−ᾱ), which shrinks its eigenvalues."""
+        noised = self._noised(level)
         z = noised._whitened(x_t)
-        responsibility = _softmax(noised._joint_log_prob(z))
-        gain = alpha_bar.sqrt() * self._eigenvalues / noised._eigenvalues
-        return torch.einsum("...k,...kd->...d", responsibility, self.means) + self._unwhitened(responsibility, gain * z)
+        shrunk = self._eigenvalues / noised._eigenvalues
+        return _softmax(noised._joint_log_prob(z)), level.sqrt() * shrunk * z, shrunk
 
     def _levels(self, alpha_bar: Tensor | float) -> Tensor:
         """ᾱ as […, 1, 1], so that it broadcasts against [K, D]."""

@@ -22,6 +22,8 @@ from .policies import DenoisingPolicy, rollout, rollout_with
 from .rewards import Reward, query
 from .schedules import NoiseSchedule
 
+FLOOR = 1e-300  # of densities, before a logarithm
+
 
 class ChainOnGrids:
     """A pretrained chain's means on square grids, one grid for each t, as fine as v_t is rough (about √(1−ᾱ_t))."""
@@ -207,7 +209,7 @@ class TiltedDensity:
         level, noise = (a.double()[1:, None, None] for a in (self.schedule.alpha_bar, self.schedule.noise))
         distance = self.grid.axis[:, None] - level.sqrt() * self.grid.axis
         self._kernel = (-distance.square() / (2 * noise)).exp() / (2 * math.pi * noise).sqrt()  # [T, n, n], q per axis
-        self._pretrained_t = self._noised(self.pretrained)
+        self._log_pretrained_t = self._noised(self.pretrained).clamp_min(FLOOR).log_()
 
     def _noised(self, mass: Tensor) -> Tensor:
         """Densities of x_1 … x_T on the grid for masses of x_0: [T, n, n]."""
@@ -215,31 +217,27 @@ class TiltedDensity:
 
     def at(self, alpha: float) -> Tilt:
         """The target at one α > 0."""
-        weights, log_z = self._weights(positive("alpha", alpha))
-        mass = self.pretrained * weights
-        reward = float((mass * self.reward).sum())
-        objective = alpha * log_z
+        mass, log_z = self._tilted(alpha)
+        reward, objective = float((mass * self.reward).sum()), alpha * log_z
         return Tilt(float(alpha), mass, reward, (reward - objective) / alpha, objective)
 
-    def _weights(self, alpha: float) -> tuple[Tensor, float]:
-        """exp(r/α)/Z on the grid, and log Z."""
-        exponent = self.reward / alpha
-        log_z = float((exponent + self.pretrained.log()).reshape(-1).logsumexp(0))
-        return (exponent - log_z).exp(), log_z
+    def _tilted(self, alpha: float) -> tuple[Tensor, float]:
+        """Cell masses of p_r, and log Z."""
+        exponent = self.reward / positive("alpha", alpha) + self.pretrained.log()
+        log_z = exponent.reshape(-1).logsumexp(0)
+        return (exponent - log_z).exp(), float(log_z)
 
     def through_time(self, alpha: float) -> tuple[Tensor, Tensor]:
-        """(density of p*_t, v_t) for t = 0..T, both [T+1, n, n]; v is −∞ where no x_0 of any reward leads to x_t."""
-        weights, log_z = self._weights(positive("alpha", alpha))
-        tilted = self.pretrained * weights
-        density_t = self._noised(tilted)
-        value_t = alpha * ((density_t / self._pretrained_t).log().nan_to_num(nan=-math.inf) + log_z)
-        density = tilted.unsqueeze(0) / self.grid.spacing**2
-        return torch.cat([density, density_t]), torch.cat([self.reward.unsqueeze(0), value_t])
+        """(density of p*_t, v_t) for t = 0..T, both [T+1, n, n]. v never falls below the worst reward."""
+        mass, log_z = self._tilted(alpha)
+        density_t = self._noised(mass)
+        value_t = density_t.clamp_min(FLOOR).log_().sub_(self._log_pretrained_t).add_(log_z).mul_(alpha)
+        value = torch.cat([self.reward.unsqueeze(0), value_t.clamp_min_(float(self.reward.min()))])
+        return torch.cat([mass.unsqueeze(0) / self.grid.spacing**2, density_t]), value
 
     def values(self, alpha: float) -> "GridValues":
         """v_t at one α as a function of points, for value-weighted sampling."""
-        value = self.through_time(alpha)[1]
-        return GridValues(value.clamp_min(float(self.reward.min())), self.grid)
+        return GridValues(self.through_time(alpha)[1], self.grid)
 
     def sample(self, alpha: float, uniforms: Tensor) -> Tensor:
         """Exact draws of p_r: uniforms [n, 2] in (0, 1) → x_0 [n, 2], by inverting the two distribution functions.
@@ -253,9 +251,9 @@ class GridValues:
     """v_t and ∇v_t at one α from values [T+1, n, n]: made to be looked up in every frame of a moving picture."""
 
     def __init__(self, values: Tensor, grid: Grid):
-        slope = grid.slope_matrix()
-        fields = torch.stack([values, slope @ values, values @ slope.mT], 1)
-        self._fields, self._extent = fields.float(), grid.extent  # [T+1, 3, n, n]
+        values, slope = values.float(), grid.slope_matrix().float()
+        self._fields, self._extent = values.new_empty(len(values), 3, grid.n, grid.n), grid.extent
+        self._fields[:, 0], self._fields[:, 1], self._fields[:, 2] = values, slope @ values, values @ slope.mT
 
     def _look_up(self, x: Tensor, t: int, channels: slice) -> Tensor:
         """Bicubic interpolation of the fields at x [B, 2], kept constant outside the grid: [channels, B]."""

@@ -5,6 +5,7 @@ figure is drawn once; a change redraws only the artists that move and sends the 
 """
 
 import io
+import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -45,7 +46,8 @@ class Picture:
             self.figure.draw_artist(artist)
         buffer = io.BytesIO()
         pixels = np.asarray(self.canvas.buffer_rgba())[..., :3]
-        matplotlib.image.imsave(buffer, pixels, format="png", origin="upper", pil_kwargs={"compress_level": 1})
+        quick = {"compress_level": 1, "compress_type": zlib.Z_RLE}
+        matplotlib.image.imsave(buffer, pixels, format="png", origin="upper", pil_kwargs=quick)
         return buffer.getvalue()
 
 
