@@ -104,12 +104,12 @@ def test_a_network_learns_its_labels():
     training = pretrain(
         denoiser,
         images,
-        steps=150,
+        steps=200,
         batch=32,
         learning_rate=1e-2,
         generator=generator(),
         labels=labels,
-        label_dropout=0.3,
+        label_dropout=0.5,
     )
     list(training)
     noise = torch.randn(64, 1, 8, 8, generator=generator(1))
