@@ -81,3 +81,21 @@ def ring(T: int) -> DenoisingPolicy:
 RING_PEAK = (2.0, 0.5)
 RING_REWARD = peak(RING_PEAK)  # −‖x − (2, 0.5)‖²
 RING_ALPHA, RING_EXTENT = 0.5, 5.0
+
+
+def wave(x: Tensor) -> Tensor:
+    """A reward with many maxima: [B, 2] → [B]."""
+    return (2.2 * x[:, 0]).sin() + (1.7 * x[:, 1]).cos()
+
+
+def gaussian_chain(mean: Tensor, covariance: Tensor, schedule: NoiseSchedule) -> tuple[Tensor, Tensor]:
+    """Mean and covariance of x_0 under the chain of one Gaussian's exact denoiser, which is linear: float64."""
+    eye = torch.eye(len(mean), dtype=torch.float64)
+    centre, spread = torch.zeros_like(mean), eye
+    for t in range(schedule.T, 0, -1):
+        level, signal, carry = (a[t].double() for a in (schedule.alpha_bar, schedule.signal, schedule.carry))
+        gain = level.sqrt() * covariance @ torch.linalg.inv(level * covariance + (1 - level) * eye)
+        slope = signal * gain + carry * eye
+        centre = slope @ centre + signal * (mean - level.sqrt() * gain @ mean)
+        spread = slope @ spread @ slope.mT + schedule.sigma[t].double() ** 2 * eye
+    return centre, spread

@@ -208,7 +208,8 @@ class TiltedDensity:
             self.reward = query(reward, self.grid.points).double().reshape(grid, grid)
         level, noise = (a.double()[1:, None, None] for a in (self.schedule.alpha_bar, self.schedule.noise))
         distance = self.grid.axis[:, None] - level.sqrt() * self.grid.axis
-        self._kernel = (-distance.square() / (2 * noise)).exp() / (2 * math.pi * noise).sqrt()  # [T, n, n], q per axis
+        # [T, n, n], q per axis; a softmax, so that it keeps all mass even where √(1−ᾱ_t) is less than a cell
+        self._kernel = (-distance.square() / (2 * noise)).softmax(1) / self.grid.spacing
         self._log_pretrained_t = self._noised(self.pretrained).clamp_min(FLOOR).log_()
 
     def _noised(self, mass: Tensor) -> Tensor:
