@@ -13,9 +13,14 @@ def positive(name: str, value: float) -> float:
     return number
 
 
+def whole(value: float) -> bool:
+    """Whether a number is whole (True and NaN are not)."""
+    return not isinstance(value, bool) and math.isfinite(value) and int(value) == value
+
+
 def count(name: str, value: int, least: int = 1) -> int:
     """`value` as an int; ValueError unless it is a whole number of at least `least`."""
-    if isinstance(value, bool) or int(value) != value or value < least:
+    if not whole(value) or value < least:
         raise ValueError(f"{name} must be a whole number ≥ {least}, got {value!r}")
     return int(value)
 

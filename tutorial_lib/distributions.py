@@ -186,14 +186,20 @@ class GaussianMixture:
                 f"expected linear [D] and quadratic [D, D], D = {self.dim}, got {list(b.shape)} and {list(A.shape)}"
             )
         if not (torch.isfinite(b).all() and torch.isfinite(A).all() and torch.allclose(A, A.mT)):
-            raise ValueError("linear and quadratic must be finite and quadratic symmetric")
+            raise ValueError(
+                f"linear and quadratic must be finite and quadratic symmetric, got {b.tolist()} and {A.tolist()}"
+            )
         # With x = μ + Q√λ y the reward is const + g·y − ½ yᵀBy, so that nothing cancels for narrow components.
         half = exact._basis * exact._eigenvalues.sqrt().unsqueeze(-2)  # Q √λ
         g = ((b - exact.means @ A).unsqueeze(-2) @ half).squeeze(-2)  # […, K, D]
         precision = torch.eye(self.dim, **like) + half.mT @ A @ half  # […, K, D, D]
         factor, failed = torch.linalg.cholesky_ex(precision)  # L Lᵀ
         if failed.any():
-            raise ValueError("the tilt has no normaliser: Σ_k⁻¹ + quadratic must be positive definite for every k")
+            least = torch.linalg.eigvalsh(precision.detach()).min().item()
+            raise ValueError(
+                f"the tilt has no normaliser: Σ_k⁻¹ + quadratic must be positive definite for every k, got "
+                f"{least:.3g} as an eigenvalue of I + Σ_k^½ quadratic Σ_k^½"
+            )
         root = torch.linalg.solve_triangular(factor.mT, half, upper=True, left=False)  # Σ' = root rootᵀ
         y = torch.linalg.solve_triangular(factor, g.unsqueeze(-1), upper=False)  # L⁻¹ g
         shift = (root @ y).squeeze(-1)
@@ -230,8 +236,9 @@ def _eigenbasis(covariances: Tensor, means: Tensor) -> tuple[Tensor, Tensor]:
     if not torch.isfinite(covariances).all():
         raise ValueError("covariances must be finite, got NaN or infinity")
     scale = covariances.detach().abs().amax((-1, -2), keepdim=True)
-    if not ((covariances - covariances.mT).abs() <= 1e-5 * scale).all():
-        raise ValueError("covariances must be symmetric")
+    asymmetry = (covariances - covariances.mT).detach().abs()
+    if not (asymmetry <= 1e-5 * scale).all():
+        raise ValueError(f"covariances must be symmetric, got entries that differ by {asymmetry.max().item():.3g}")
     eigenvalues, basis = torch.linalg.eigh(covariances.double())
     floor = torch.finfo(covariances.dtype).eps * eigenvalues.detach().amax(-1, keepdim=True)
     if (eigenvalues <= floor).any():

@@ -29,8 +29,6 @@ class ChainOnGrids:
     """A pretrained chain's means on square grids, one grid for each t, as fine as v_t is rough (about √(1−ᾱ_t))."""
 
     def __init__(self, pretrained: DenoisingPolicy, extent: float, n: int):
-        if tuple(pretrained.shape) != (2,):
-            raise ValueError(f"exact values need points [2], got data of shape {list(pretrained.shape)}")
         self.schedule, device = pretrained.schedule, pretrained.schedule.sigma.device
         rough = 0.8 * self.schedule.noise.sqrt().clamp_min(1e-6)
         sizes = [min(max(n, math.ceil(2 * extent / float(h)) + 1), 5 * n) for h in rough]
@@ -86,7 +84,7 @@ class SoftValues:
         tolerance: float = 0.01,
     ):
         self.alpha, self.extent = positive("alpha", alpha), positive("extent", extent)
-        self.pretrained, self.reward = pretrained, reward
+        self.pretrained, self.reward = _in_the_plane(pretrained), reward
         self.schedule = pretrained.schedule
         _hold(rollout(pretrained, 2000, generator=seeded(self.schedule)).x, self.extent, "pretrained")
 
@@ -151,6 +149,12 @@ def seeded(schedule: NoiseSchedule) -> torch.Generator:
     return torch.Generator(schedule.sigma.device).manual_seed(0)
 
 
+def _in_the_plane(pretrained: DenoisingPolicy) -> DenoisingPolicy:
+    if tuple(pretrained.shape) != (2,):
+        raise ValueError(f"exact values need points [2], got data of shape {list(pretrained.shape)}")
+    return pretrained
+
+
 def _hold(paths: Tensor, extent: float, whose: str) -> None:
     """ValueError where more than 1 in 1000 of the points of some step leave the grid."""
     outside = (paths.abs().amax(-1) > extent).float().mean(1).max().item()
@@ -200,7 +204,7 @@ class TiltedDensity:
     """
 
     def __init__(self, pretrained: DenoisingPolicy, reward: Reward, *, extent: float, grid: int = 121):
-        self.schedule = pretrained.schedule
+        self.schedule = _in_the_plane(pretrained).schedule
         self.grid = Grid(extent, grid, device=self.schedule.sigma.device)
         _hold(rollout(pretrained, 2000, generator=seeded(self.schedule)).x[:1], extent, "pretrained")
         self.pretrained = pretrained_mass(pretrained, self.grid)
@@ -232,13 +236,18 @@ class TiltedDensity:
         """(density of p*_t, v_t) for t = 0..T, both [T+1, n, n]. v never falls below the worst reward."""
         mass, log_z = self._tilted(alpha)
         density_t = self._noised(mass)
-        value_t = density_t.clamp_min(FLOOR).log_().sub_(self._log_pretrained_t).add_(log_z).mul_(alpha)
-        value = torch.cat([self.reward.unsqueeze(0), value_t.clamp_min_(float(self.reward.min()))])
+        value = self._value(density_t, alpha, log_z)
         return torch.cat([mass.unsqueeze(0) / self.grid.spacing**2, density_t]), value
 
     def values(self, alpha: float) -> "GridValues":
         """v_t at one α as a function of points, for value-weighted sampling."""
-        return GridValues(self.through_time(alpha)[1], self.grid)
+        mass, log_z = self._tilted(alpha)
+        return GridValues(self._value(self._noised(mass), alpha, log_z), self.grid)
+
+    def _value(self, density_t: Tensor, alpha: float, log_z: float) -> Tensor:
+        value = torch.cat([self.reward.unsqueeze(0), density_t])
+        value[1:].clamp_min_(FLOOR).log_().sub_(self._log_pretrained_t).add_(log_z).mul_(alpha)
+        return value.clamp_min_(float(self.reward.min()))
 
     def sample(self, alpha: float, uniforms: Tensor) -> Tensor:
         """Exact draws of p_r: uniforms [n, 2] in (0, 1) → x_0 [n, 2], by inverting the two distribution functions.
@@ -279,13 +288,18 @@ class Frontier:
     """
 
     def __init__(self, rewards: Tensor, weights: Tensor | None = None):
-        if rewards.ndim != 1 or len(rewards) < 2 or not torch.isfinite(rewards).all():
-            raise ValueError(f"expected finite rewards [N], N ≥ 2, got {list(rewards.shape)}")
+        bad = float((~torch.isfinite(rewards)).float().mean())
+        if rewards.ndim != 1 or len(rewards) < 2 or bad:
+            raise ValueError(f"expected finite rewards [N], N ≥ 2, got {list(rewards.shape)}, {bad:.1%} not finite")
         even = torch.full_like(rewards, 1 / len(rewards), dtype=torch.float64)
         self.rewards, self.exact = rewards.double(), weights is not None
         self._weights = even if weights is None else weights.double()
-        if self._weights.shape != rewards.shape or abs(float(self._weights.sum()) - 1) > 1e-6:
-            raise ValueError(f"weights must have shape {list(rewards.shape)} and sum to one")
+        total, least = float(self._weights.sum()), float(self._weights.min())
+        if self._weights.shape != rewards.shape or not abs(total - 1) <= 1e-6 or least < 0:
+            raise ValueError(
+                f"weights must have shape {list(rewards.shape)}, be ≥ 0 and sum to one, "
+                f"got {list(self._weights.shape)} from {least:.3g} up, with sum {total:.6g}"
+            )
 
     def weights(self, alpha: float) -> Tensor:
         """w exp(r/α)/Σ…, [N]: what each sample weighs under p_r."""

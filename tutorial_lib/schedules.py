@@ -13,7 +13,7 @@ import math
 import torch
 from torch import Tensor
 
-from .checks import count
+from .checks import count, whole
 
 
 class NoiseSchedule:
@@ -28,7 +28,7 @@ class NoiseSchedule:
         if beta.ndim != 1 or len(beta) < 2:
             raise ValueError(f"beta must have shape [T] with T ≥ 2, got {list(beta.shape)}")
         if not ((beta > 0) & (beta < 1)).all():
-            raise ValueError("every beta must lie in (0, 1)")
+            raise ValueError(f"every beta must lie in (0, 1), got {beta.min().item():.3g} to {beta.max().item():.3g}")
         beta = torch.cat([beta.new_zeros(1), beta])
         alpha_bar = (1 - beta).cumprod(0)
         before = torch.cat([alpha_bar[:1], alpha_bar[:-1]])  # ᾱ_{t−1}
@@ -69,7 +69,7 @@ class NoiseSchedule:
             if t.is_floating_point() or t.numel() == 0 or int(t.min()) < least or int(t.max()) > self.T:
                 raise ValueError(f"t must hold whole numbers in {least}..{self.T}, got {t.tolist()}")
             return t
-        if isinstance(t, bool) or int(t) != t or not least <= t <= self.T:
+        if not whole(t) or not least <= t <= self.T:
             raise ValueError(f"t must be a whole number in {least}..{self.T}, got {t!r}")
         return int(t)
 
