@@ -16,7 +16,7 @@ FLOORS = [
     ["rewards", "mdp", "grids", "metrics", "exact"],
     ["algorithms", "guidance", "algorithms.*", "guidance.*"],
     ["assets", "worlds", "assets.*"],
-    ["plots", "widgets", "quiz"],
+    ["plots", "widgets", "quiz", "playground", "denoising_figures", "denoising_views"],
 ]
 PACKAGES = {"algorithms", "guidance", "assets"}
 MODULE_LINES, FUNCTION_LINES = 350, 60

@@ -1,0 +1,117 @@
+r"""Still pictures of noising, denoising and learning to denoise, for the notebook on diffusion models (§1.1).
+
+Every function draws into given axes from arrays and exact laws. Shapes: points [B, 2], T steps.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import torch
+from matplotlib.axes import Axes
+from torch import Tensor
+
+from . import plots
+from .distributions import GaussianMixture
+
+EXTENT, CELLS, POINTS = 3.2, 91, 300  # half a map's side, cells a side, points shown
+EARLY, LATER = "#8fb4e8", plots.TUNED  # two shades of learned
+
+
+def density_on_grid(mixture: GaussianMixture, extent: float = EXTENT) -> Tensor:
+    """p on a square grid: [m, m]."""
+    axis = torch.linspace(-extent, extent, CELLS)
+    return mixture.log_prob(torch.cartesian_prod(axis, axis)).exp().reshape(CELLS, CELLS)
+
+
+def backdrop(ax: Axes, law: GaussianMixture, *, title: str = "") -> None:
+    """The exact density, pale and in few shades: points stay visible and the stored picture small."""
+    values = density_on_grid(law)
+    image = plots.density(ax, values, extent=EXTENT, title=title)
+    image.set(cmap=plots.shades(plots.PRETRAINED).resampled(40), alpha=0.6)
+
+
+def show_cloud(ax: Axes, law: GaussianMixture, *clouds: Tensor, title: str = "") -> None:
+    """One or two clouds [B, 2], the first blue, the second orange, on the exact density."""
+    backdrop(ax, law, title=title)
+    for x, color in zip(clouds, (plots.TUNED, plots.TARGET), strict=False):
+        plots.samples(ax, x[:POINTS], color=color, size=5)
+
+
+def show_within(ax: Axes, z: Tensor, names: Sequence[str], *, band: float, title: str) -> None:
+    """Standardised differences z [T, M] at t = 1..T over the band where chance keeps them."""
+    ax.axhspan(-band, band, color=plots.PRETRAINED, alpha=0.12, linewidth=0)
+    for values, name in zip(z.T, names, strict=True):
+        ax.plot(range(1, len(z) + 1), values, linewidth=1.3, label=name)
+    ax.set(xlabel="$t$", ylabel="standard errors", ylim=(-1.5 * band, 1.5 * band), title=title)
+    ax.legend(ncols=len(names), loc="upper center")
+
+
+def show_posterior(ax: Axes, mixture: GaussianMixture, x_t: Tensor, alpha_bar: Tensor, *, title: str) -> None:
+    """p(x_0|x_t) of one point [1, 2] (black cross), and its mean (orange)."""
+    posterior = mixture.posterior(x_t, alpha_bar)
+    of_point = GaussianMixture(posterior.weights[0], posterior.means[0], posterior.covariances[0])
+    backdrop(ax, of_point, title=title)
+    (x, y), (to_x, to_y) = x_t[0].tolist(), posterior.mean[0].tolist()
+    ax.annotate("", (to_x, to_y), (x, y), arrowprops=dict(arrowstyle="->", color=plots.TARGET))
+    ax.plot(x, y, "x", markersize=8, markeredgewidth=2, color="black", zorder=5)
+    ax.plot(to_x, to_y, "o", markersize=8, color=plots.TARGET, zorder=5)
+
+
+def show_training(losses: Sequence[float], floor: float, missed: Mapping[int, Tensor]) -> None:
+    """The loss [steps] over the exact denoiser's own, and the score error (iteration → [T]) beside it."""
+    _, (left, right) = plt.subplots(1, 2, figsize=(9.2, 3.3))
+    running = torch.tensor(losses).unfold(0, 50, 1).mean(1)
+    left.plot(range(0, len(losses), 5), losses[::5], color=EARLY, linewidth=0.5)
+    left.plot(range(50, len(losses) + 1), running, color=plots.TUNED)
+    left.axhline(floor, color=plots.TARGET, linestyle="--")
+    left.text(len(losses), 0.9 * floor, "the exact denoiser's loss", color=plots.TARGET, ha="right", va="top")
+    left.set(ylim=(0.75 * floor, 1.3 * floor), xlabel="training step", title="The loss soon looks flat …")
+    right.loglog(list(missed), [error.mean().item() for error in missed.values()], "o-", color=plots.TUNED)
+    ticks = (0.02, 0.05, 0.1, 0.2, 0.5)
+    right.set_yticks(ticks, [f"{tick:.0%}" for tick in ticks])
+    right.minorticks_off()
+    right.set(xlabel="training step", ylabel="score missed, mean over $t$", title="… while the score keeps improving")
+
+
+def show_fields(
+    ax: Axes, law: GaussianMixture, points: Tensor, exact: Tensor, learned: Tensor, *, title: str = ""
+) -> None:
+    """Two vector fields [B, 2] at points [B, 2] on the density: the exact one broad and orange, the learned one thin
+    and blue on top of it."""
+    backdrop(ax, law, title=title)
+    unit = exact.norm(dim=1).max().item() / 0.6
+    plots.arrows(ax, points, exact, unit=unit, color=plots.TARGET, width=0.014, head=False)
+    plots.arrows(ax, points, learned, unit=unit, color=plots.TUNED, width=0.006)
+
+
+def show_missed(ax: Axes, missed: Mapping[int, Tensor], *, limit: float, title: str) -> None:
+    """The share of the score that is missed at t = 1..T, after three numbers of training steps."""
+    for (iteration, error), color in zip(missed.items(), (plots.PRETRAINED, EARLY, LATER), strict=True):
+        ax.semilogy(range(1, len(error) + 1), error, color=color, label=f"after {iteration} steps")
+    ax.axhline(limit, color=plots.TARGET, linestyle="--", linewidth=1)
+    ax.text(50, 1.2 * limit, f"{limit:.0%}", color=plots.TARGET, ha="right")
+    ax.set(xlabel="$t$", ylabel="share of score missed", ylim=(1e-5, 3), title=title)
+    ax.legend(loc="lower left")
+
+
+def show_paths(ax: Axes, mixture: GaussianMixture, paths: Tensor, *, title: str) -> None:
+    """Paths [T+1, P, 2] from x_T (grey dots) to x_0 (blue) on the data's density."""
+    backdrop(ax, mixture, title=title)
+    ax.plot(*paths.permute(2, 0, 1).numpy(), color=plots.TUNED, linewidth=1.2, alpha=0.7)
+    plots.samples(ax, paths[-1], color=plots.PRETRAINED, size=16).set_alpha(1)
+    plots.samples(ax, paths[0], size=34).set_alpha(1)
+
+
+def show_convergence(ax: Axes, distances: Mapping[str, Mapping[int, float]], floors: Tensor, *, title: str) -> None:
+    """Distances (name → T → distance) against T, over the band of what exact samples score."""
+    ax.axhspan(floors.min().item(), floors.max().item(), color=plots.PRETRAINED, alpha=0.2, linewidth=0)
+    styles = (("o-", plots.TUNED), ("s-", plots.TARGET), (":", plots.PRETRAINED))
+    for (name, distance), (line, color) in zip(distances.items(), styles, strict=True):
+        ax.loglog(list(distance), list(distance.values()), line, color=color, label=name)
+    steps = list(next(iter(distances.values())))
+    ax.text(steps[0], 0.97 * floors.max().item(), "exact samples", color=plots.PRETRAINED, va="top")
+    ax.set_xticks(steps, [str(T) for T in steps])
+    ax.set_yticks((0.01, 0.02, 0.05, 0.1), ("0.01", "0.02", "0.05", "0.1"))
+    ax.minorticks_off()
+    ax.set(xlabel="number of steps $T$", ylabel="distance", title=title)
+    ax.legend()
