@@ -69,8 +69,8 @@ def test_the_picture_follows_the_answer():
     pictures = []
     for alpha in (0.1, 1.0):
         view.draw(playground.answer(scene, alpha, 1.0, playground.EXACT_VALUE))
-        pictures.append(view.picture.png())
-    assert pictures[0].startswith(b"\x89PNG") and pictures[0] != pictures[1]
+        pictures.append(view.picture.frame())
+    assert pictures[0].startswith(b"\xff\xd8") and pictures[0] != pictures[1]
 
 
 @pytest.mark.parametrize("reward", ["ink", "symmetry", "compressed_size"])

@@ -21,7 +21,7 @@ from .guidance.value_weighted import ValueWeightedPolicy
 from .guidance.values import Tweedie
 from .metrics import rollout_with_kl
 from .rewards import query
-from .widgets import Picture, choice, log_slider, slider, together, words
+from .widgets import Picture, choice, log_slider, moving_image, slider, together, words
 from .worlds import World
 
 EXACT, EXACT_VALUE, TWEEDIE = METHODS = (
@@ -176,14 +176,13 @@ def plane_view(world_name: str, reward_name: str) -> PlaneView:
 
 def plane() -> ui.VBox:
     """The playground in the plane: α, γ, method, reward and world."""
-    image, text = ui.Image(format="png", layout=ui.Layout(width="100%", max_width="1150px")), words()
-    image.add_class("plane")
+    image, text = moving_image(plane_view("ring", "peak").picture.figure, "plane"), words()
 
     def respond(alpha: float, strength: float, method: str, reward_name: str, world_name: str) -> None:
         view = plane_view(world_name, reward_name)
         found = answer(view.scene, alpha, strength, method)
         view.draw(found)
-        image.value, text.value = view.picture.png(), in_words(view.scene, found, method)
+        image.value, text.value = view.picture.frame(), in_words(view.scene, found, method)
 
     controls = [
         log_slider("α", 0.5, *ALPHAS),
@@ -275,8 +274,7 @@ def image_view(reward_name: str) -> ImageView:
 
 def images() -> ui.VBox:
     """The playground on digits: α and the reward re-weight a bank of pretrained samples."""
-    image, text = ui.Image(format="png", layout=ui.Layout(width="100%", max_width="1150px")), words()
-    image.add_class("digits")
+    image, text = moving_image(image_view("ink").picture.figure, "digits"), words()
     alpha = log_slider("α on digits", 0.02, *alpha_range("ink"))
     reward_name = choice("reward of the digits", ("ink", "symmetry", "compressed_size"))
 
@@ -291,7 +289,7 @@ def images() -> ui.VBox:
         view = image_view(reward_name)
         pictures, point = wall_at(view.scene, alpha)
         view.draw(pictures, point)
-        image.value, text.value = view.picture.png(), _about(view.scene, point)
+        image.value, text.value = view.picture.frame(), _about(view.scene, point)
 
     return together([alpha, reward_name], respond, image, text)
 

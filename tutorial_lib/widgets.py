@@ -1,11 +1,10 @@
 """The glue between a slider and a picture.
 
 A widget is three things: a function from settings to arrays, a function from arrays to artists, and this glue. The
-figure is drawn once; a change redraws only the artists that move and sends the result as PNG bytes.
+figure is drawn once; a change redraws only the artists that move and sends the result as one compressed image.
 """
 
 import io
-import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -28,27 +27,37 @@ class Picture:
         self.canvas = FigureCanvasAgg(figure)
         for artist in self.moving:
             artist.set_animated(True)
-        self.widget = ui.Image(format="png", layout=ui.Layout(width="100%", max_width=f"{figure.bbox.width:.0f}px"))
+        self.widget = moving_image(figure)
         self.canvas.draw()  # what does not move
         self._background = self.canvas.copy_from_bbox(self.figure.bbox)
 
     def refresh(self) -> None:
-        self.widget.value = self.png()
+        self.widget.value = self.frame()
 
-    def still_image(self) -> Image:
+    def frame(self) -> bytes:
+        """The picture as it stands, as a JPEG without visible loss: a third of a PNG's time."""
+        return self._encoded("jpeg", quality=95, subsampling=0)
+
+    def still(self) -> Image:
         """The picture as it stands, for a page without a kernel."""
-        return Image(self.png(), width=int(self.figure.bbox.width))
+        return Image(self._encoded("png"), width=int(self.figure.bbox.width))
 
-    def png(self) -> bytes:
-        """The picture as it stands now."""
+    def _encoded(self, kind: str, **options: Any) -> bytes:
         self.canvas.restore_region(self._background)
         for artist in sorted(self.moving, key=lambda artist: artist.get_zorder()):
             self.figure.draw_artist(artist)
         buffer = io.BytesIO()
         pixels = np.asarray(self.canvas.buffer_rgba())[..., :3]
-        quick = {"compress_level": 1, "compress_type": zlib.Z_RLE}
-        matplotlib.image.imsave(buffer, pixels, format="png", origin="upper", pil_kwargs=quick)
+        matplotlib.image.imsave(buffer, pixels, format=kind, origin="upper", pil_kwargs=options)
         return buffer.getvalue()
+
+
+def moving_image(figure: Figure, name: str = "") -> ui.Image:
+    """An image widget for a figure's frames; `name` is a CSS class to find it by."""
+    image = ui.Image(format="jpeg", layout=ui.Layout(width="100%", max_width=f"{figure.bbox.width:.0f}px"))
+    if name:
+        image.add_class(name)
+    return image
 
 
 def log_slider(label: str, value: float, low: float, high: float, *, per_decade: int = 20) -> ui.FloatLogSlider:
@@ -76,7 +85,7 @@ def choice(label: str, options: Sequence[str], value: str | None = None) -> ui.D
 
 
 def _wide() -> dict[str, Any]:
-    return dict(style={"description_width": "8em"}, layout=ui.Layout(width="28em"))
+    return dict(style={"description_width": "11em"}, layout=ui.Layout(width="31em"))
 
 
 def words(text: str = "") -> ui.HTML:
