@@ -104,8 +104,9 @@ class GaussianMixture:
 
     def _joint_log_prob(self, z: Tensor) -> Tensor:
         """log w_k + log N(x; μ_k, Σ_k) from whitened coordinates: […, K, D] → […, K]."""
-        exponent = (z.square() / self._eigenvalues + self._eigenvalues.log()).sum(-1) + self.dim * math.log(2 * math.pi)
-        return self.weights.log() - exponent / 2
+        total = torch.float64 if self.dim > 8 else z.dtype  # many terms: float32 would lose digits in their sum
+        exponent = (z.square() / self._eigenvalues + self._eigenvalues.log()).sum(-1, dtype=total)
+        return (self.weights.log() - (exponent + self.dim * math.log(2 * math.pi)) / 2).to(z.dtype)
 
     def log_prob(self, x: Tensor) -> Tensor:
         """log p(x): [B, D] → [B]."""
