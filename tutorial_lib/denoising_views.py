@@ -156,15 +156,16 @@ def paths(chains: Chains, *, T: int, eta: float) -> Tensor:
 
 
 def _distance(x: Tensor, y: Tensor) -> float:
-    return sliced_wasserstein(x, y, generator=torch.Generator().manual_seed(0), projections=32)
+    return sliced_wasserstein(x, y, generator=torch.Generator().manual_seed(0), projections=16)
 
 
 def draw_moment(now: Moment, data: Tensor) -> tuple[Figure, Callable[[Moment], None], list[Artist]]:
     """(figure, function that shows another moment in it, the artists that it moves). data: p_0 on the grid, [m, m]."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 4.5))
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8.8, 4.7), layout="none")
+    figure.subplots_adjust(left=0.01, right=0.99, bottom=0.01, top=0.92, wspace=0.04)
     shade = plots.density(left, now.density, extent=EXTENT, title="Samples of $x_t$ on its exact density $p_t$")
     cloud = plots.samples(left, now.x, size=7)
-    plots.density(right, data, extent=EXTENT, title="Five paths from noise (grey dots) towards the data").set_alpha(0.4)
+    plots.density(right, data, extent=EXTENT, title="Five paths from noise (grey) towards the data").set_alpha(0.4)
     lines = LineCollection([], colors=plots.TUNED, linewidths=1.2, alpha=0.7)
     right.add_collection(lines)
     starts = plots.samples(right, now.paths[0], color=plots.PRETRAINED, size=16)
@@ -184,7 +185,7 @@ def draw_moment(now: Moment, data: Tensor) -> tuple[Figure, Callable[[Moment], N
 def in_words(now: Moment) -> str:
     kind = {0.0: "the ODE: no noise after x<sub>T</sub>", 1.0: "the SDE: fresh noise at every step"}
     return (
-        f"<b>t = {now.t} of T = {now.T}</b>: a share ᾱ<sub>t</sub> = {now.alpha_bar:.3f} of the variance is signal. "
+        f"<b>t = {now.t} of T = {now.T}</b>: signal left ᾱ<sub>t</sub> = {now.alpha_bar:.3f}. "
         f"η = {now.eta:g}, {kind.get(now.eta, 'between the ODE and the SDE')}.<br>"
         f"Distance of the cloud from the exact p<sub>t</sub>: <b>{now.distance:.2f}</b>; "
         f"exact samples, as many, are {now.floor:.2f} away."
@@ -196,9 +197,7 @@ def denoising_widget(chains: Chains, *, t: int = 14, T: int = 50, eta: float = 1
     figure, show, moving = draw_moment(moment(chains, t, T, eta), chains.target)
     picture, text = widgets.Picture(figure, moving), widgets.words()
     time = widgets.slider("time t", t, 0, T, 1)
-    style = dict(style={"description_width": "8em"}, layout=ui.Layout(width="28em"))
-    steps = ui.SelectionSlider(options=STEPS, value=T, description="steps T", **style)
-    noise = ui.SelectionSlider(options=ETAS, value=eta, description="noise η", **style)
+    steps, noise = widgets.notches("steps T", STEPS, T), widgets.notches("noise η", ETAS, eta)
 
     def keep_share(change: dict) -> None:
         """Another T at the same share of the way."""
@@ -239,7 +238,8 @@ def make_images(pretrained: DenoisingPolicy, n: int, *, label: Tensor | None = N
 
 def draw_images(images: Images, t: int, *, columns: int = 8) -> tuple[Figure, Callable[[int], None], list[Artist]]:
     """(figure, function that shows another t in it, the artists that it moves)."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9.2, 3.1))
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9.2, 3.2), layout="none")
+    figure.subplots_adjust(left=0.01, right=0.99, bottom=0.01, top=0.9, wspace=0.04)
     now = plots.show_wall(left, images.x[t], columns=columns, title="What the model sees: $x_t$")
     end = plots.show_wall(right, images.guess[t], columns=columns, title="What it expects: $E[x_0\\,|\\,x_t]$")
 

@@ -79,6 +79,11 @@ def slider(label: str, value: float, low: float, high: float, step: float) -> ui
     return kind(value=value, min=low, max=high, step=step, description=label, **_wide())
 
 
+def notches(label: str, options: Sequence[float], value: float) -> ui.SelectionSlider:
+    """A slider over a few values."""
+    return ui.SelectionSlider(options=list(options), value=value, description=label, **_wide())
+
+
 def choice(label: str, options: Sequence[str], value: str | None = None) -> ui.Dropdown:
     """A menu."""
     return ui.Dropdown(options=list(options), value=value or options[0], description=label, **_wide())
