@@ -119,6 +119,14 @@ class Spline:
         slope = (patch[..., 0] * first.slopes).sum(-1)
         return torch.stack([slope, (patch[..., 1] * first.weights).sum(-1)], -1).to(x.dtype)
 
+    def second_order(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(f [B], ∇f [B, 2], (∂₁₁f, ∂₁₂f, ∂₂₂f) [B, 3]) at x [B, 2], in float64."""
+        first, second = self.grid.taps(x)
+        a = torch.stack([first.weights, first.slopes, first.bends], -2)  # [B, 3, 4]
+        b = torch.stack([second.weights, second.slopes, second.bends], -1)  # [B, 4, 3]
+        d = (a @ (self._patch(first, second) @ b)).flatten(1)  # column 3i + j: ∂ of order i along x₁ and j along x₂
+        return d[:, 0], d[:, [3, 1]], d[:, [6, 4, 2]]
+
     def _patch(self, first: "Taps", second: "Taps") -> Tensor:
         """The 4 × 4 coefficients around each point: [B, 4, 4]."""
         flat = first.places.unsqueeze(-1) * (self.grid.n + 2) + second.places.unsqueeze(-2)
@@ -135,11 +143,13 @@ def _invert(cdf: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class Taps(NamedTuple):
-    """Which B-spline coefficients act at positions along one axis, how strongly, and with what slope: each [B, 4]."""
+    """Which B-spline coefficients act at positions along one axis, how strongly, and with what slope and
+    curvature: each [B, 4]."""
 
     places: Tensor
     weights: Tensor
     slopes: Tensor
+    bends: Tensor
 
 
 def _taps(x: Tensor, grid: Grid) -> Taps:
@@ -151,7 +161,8 @@ def _taps(x: Tensor, grid: Grid) -> Taps:
     weights = torch.stack([r2 * r, 3 * s2 * s - 6 * s2 + 4, 3 * r2 * r - 6 * r2 + 4, s2 * s], -1) / 6
     on_grid = (x == inside).to(x.dtype).unsqueeze(-1) / (2 * grid.spacing)
     slopes = torch.stack([-r2, 3 * s2 - 4 * s, 4 * r - 3 * r2, s2], -1) * on_grid
-    return Taps(cell.long().unsqueeze(-1) + torch.arange(4, device=x.device), weights, slopes)
+    bends = torch.stack([r, 3 * s - 2, 3 * r - 2, s], -1) * (2 * on_grid).square()
+    return Taps(cell.long().unsqueeze(-1) + torch.arange(4, device=x.device), weights, slopes, bends)
 
 
 @functools.lru_cache(maxsize=32)

@@ -1,0 +1,64 @@
+r"""The frontier of reward against KL, J*(α) = α log E_pre[exp(r/α)] (§4)."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..checks import positive
+
+
+class Frontier:
+    """The best reward for every KL, traced by α: J*(α) = α log Σ w exp(r/α) over weighted samples of p_pre (§4).
+
+    rewards [N] with weights [N] that sum to one: cells of a grid (exact), or, without weights, N draws of p_pre, where
+    everything is a self-normalised estimate that holds while its effective sample size is large.
+    """
+
+    def __init__(self, rewards: Tensor, weights: Tensor | None = None):
+        bad = float((~torch.isfinite(rewards)).float().mean())
+        if rewards.ndim != 1 or len(rewards) < 2 or bad:
+            raise ValueError(f"expected finite rewards [N], N ≥ 2, got {list(rewards.shape)}, {bad:.1%} not finite")
+        even = torch.full_like(rewards, 1 / len(rewards), dtype=torch.float64)
+        self.rewards, self.exact = rewards.double(), weights is not None
+        self._weights = even if weights is None else weights.double()
+        total, least = float(self._weights.sum()), float(self._weights.min())
+        if self._weights.shape != rewards.shape or not abs(total - 1) <= 1e-6 or least < 0:
+            raise ValueError(
+                f"weights must have shape {list(rewards.shape)}, be ≥ 0 and sum to one, "
+                f"got {list(self._weights.shape)} from {least:.3g} up, with sum {total:.6g}"
+            )
+
+    def weights(self, alpha: float) -> Tensor:
+        """w exp(r/α)/Σ…, [N]: what each sample weighs under p_r."""
+        return (self.rewards / positive("alpha", alpha) + self._weights.log()).softmax(0)
+
+    def at(self, alpha: float) -> "FrontierPoint":
+        weights = self.weights(alpha)
+        reward = float((weights * self.rewards).sum())
+        objective = float(alpha * (self.rewards / alpha + self._weights.log()).logsumexp(0))
+        size = math.inf if self.exact else float(1 / weights.square().sum())
+        spread = float((weights.square() * (self.rewards - reward).square()).sum().sqrt())
+        error = 0.0 if self.exact else spread  # delta method for a self-normalised mean
+        return FrontierPoint(float(alpha), reward, (reward - objective) / alpha, objective, size, error)
+
+    def curve(self, alphas: Tensor) -> list["FrontierPoint"]:
+        return [self.at(float(alpha)) for alpha in alphas]
+
+
+@dataclass(frozen=True)
+class FrontierPoint:
+    """E*[r], KL* (nats) and J* at one α; `size` is the effective sample size (∞ where exact), reward_se its error."""
+
+    alpha: float
+    reward: float
+    kl: float
+    objective: float
+    size: float
+    reward_se: float
+
+    @property
+    def trusted(self) -> bool:
+        """Whether at least 100 effective samples stand behind it."""
+        return self.size >= 100
