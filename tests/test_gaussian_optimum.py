@@ -1,4 +1,4 @@
-"""The best policy of Gaussian steps against a Riccati recursion, against its own samples, and against other policies."""
+"""The best policy of Gaussian steps against a Riccati recursion, its own samples, and other policies."""
 
 import pytest
 import torch
