@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from . import plots, worlds
-from .exact import Frontier, FrontierPoint, Tilt, TiltedDensity
+from .exact import Frontier, FrontierPoint, GridValues, Tilt, TiltedDensity
 from .grids import Grid
 from .guidance.value_weighted import ValueWeightedPolicy
 from .guidance.values import Tweedie
@@ -34,7 +34,7 @@ PARTICLES = 600
 PLANE_WORLDS = ("ring", "grid", "two_moons", "spiral", "checkerboard")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scene:
     """One world and reward: the pretrained density and its exact tilt at every α."""
 
@@ -64,7 +64,7 @@ def scene(world_name: str, reward_name: str) -> Scene:
     """The scene of a world in the plane and one of its rewards."""
     world = worlds.make(world_name).with_reward(reward_name)
     assert world.extent is not None
-    tilted = TiltedDensity(world.pretrained, world.reward, extent=world.extent, grid=101)
+    tilted = TiltedDensity(world.pretrained, world.reward, extent=world.extent, grid=81)
     frontier = Frontier(tilted.reward.reshape(-1), tilted.pretrained.reshape(-1))
     curve = frontier.curve(torch.logspace(math.log10(ALPHAS[0]), 3, 80))
     return Scene(world, tilted, frontier, curve, float((tilted.pretrained * tilted.reward).sum()))
@@ -84,7 +84,7 @@ def answer(scene: Scene, alpha: float, strength: float, method: str) -> Answer:
     if method not in METHODS:
         raise ValueError(f"unknown method {method!r}; known: {', '.join(METHODS)}")
     pretrained = scene.world.pretrained
-    value = scene.tilted.values(alpha) if method == EXACT_VALUE else Tweedie(pretrained, scene.world.reward)
+    value = exact_value(scene, alpha) if method == EXACT_VALUE else Tweedie(pretrained, scene.world.reward)
     policy = ValueWeightedPolicy(pretrained, value, alpha=alpha, strength=strength)
     path, kl = rollout_with_kl(policy, PARTICLES, generator=torch.Generator().manual_seed(0))
     stayed = path.x_0.abs().amax(1) < 1e3
@@ -99,6 +99,12 @@ def answer(scene: Scene, alpha: float, strength: float, method: str) -> Answer:
     spread = objective.std() / gain * error
     regret = (target.objective - J) / gain
     return Answer(path.x_0, target, reward, mean_kl, J, float(columns[0].std()) * error, regret, float(spread))
+
+
+@functools.lru_cache(maxsize=1)
+def exact_value(scene: Scene, alpha: float) -> GridValues:
+    """The value at the last α that was asked for, so that moving γ does not make it again."""
+    return scene.tilted.values(alpha)
 
 
 def in_words(scene: Scene, answer: Answer, method: str) -> str:
