@@ -2,6 +2,7 @@
 
 import math
 import random
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -78,7 +79,7 @@ def test_a_cell_stands_where_its_state_says():
     world, ax = grid_world(4), plt.figure().subplots()
     values = torch.arange(16.0)
     mesh = mdp_views.show_cells(ax, world, values, color=plots.TUNED, top=16)
-    shown = np.ma.asarray(mesh.get_array())
+    shown: Any = mesh.get_array()
     assert shown[3, 1] == 1 * 4 + 3  # row y, column x
     assert shown.mask[0, 3] and shown.mask[0, 1] and not shown.mask[0, 0]
     plt.close()
