@@ -88,7 +88,7 @@ def test_the_chains_have_the_law_of_the_librarys_sampler(eta):
     assert sliced_wasserstein(own, runs[0], generator=seeded(0)) < floor + 0.03
 
 
-def test_at_eta_one_a_step_is_that_of_the_pretrained_policy():
+def test_at_eta_one_a_step_has_the_pretrained_policys_mean():
     """Song et al.'s formula against the posterior coefficients, with the same noise."""
     schedule = NoiseSchedule.cosine(20)
     denoiser = ExactDenoiser(MIXTURE, schedule)
@@ -96,7 +96,7 @@ def test_at_eta_one_a_step_is_that_of_the_pretrained_policy():
     start, noise = torch.randn(300, 2, generator=g), torch.randn(20, 300, 2, generator=g)
     x = denoising_views.chain(denoiser, start, noise, torch.ones(300, 1))
     for t in range(20, 0, -1):
-        expected = policy.mean(x[t], t) + schedule.sigma[t] * noise[20 - t]
+        expected = policy.mean(x[t], t) + schedule.posterior_std[t] * noise[20 - t]
         torch.testing.assert_close(x[t - 1], expected, rtol=1e-3, atol=1e-4)
 
 

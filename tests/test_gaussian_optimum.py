@@ -19,7 +19,7 @@ MEAN, STD, CENTRE, ALPHA = 0.4, 0.7, 1.1, 0.5
 @pytest.fixture(scope="module")
 def ring():
     world = worlds.ring(T=20)
-    best = GaussianOptimum(world.pretrained, world.reward, alpha=world.alpha, extent=world.extent, grid=121)
+    best = GaussianOptimum(world.pretrained, world.reward, alpha=world.alpha, extent=5.0, grid=121)
     return world, best
 
 
@@ -70,7 +70,7 @@ def test_it_stands_between_any_gaussian_policy_and_the_optimum(ring):
 
 def test_the_family_gap_falls_with_more_steps(ring):
     world = worlds.ring(T=50)
-    finer = GaussianOptimum(world.pretrained, world.reward, alpha=world.alpha, extent=world.extent, grid=121)
+    finer = GaussianOptimum(world.pretrained, world.reward, alpha=world.alpha, extent=5.0, grid=121)
     assert 0 < finer.family_gap < 0.5 * ring[1].family_gap
     assert finer.family_gap < 0.006
 

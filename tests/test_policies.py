@@ -189,7 +189,7 @@ def test_ddim_without_noise_is_a_map_and_with_all_of_it_the_chain(pretrained):
         level, before = (pretrained.schedule.alpha_bar[s].double() for s in (t, t - 1))
         x_0 = pretrained.denoiser(x, t).double()
         epsilon = (x - level.sqrt() * x_0) / (1 - level).sqrt()
-        sigma = eta * ((1 - before) / (1 - level) * (1 - level / before)).sqrt()
+        sigma = eta * ((1 - before) / (1 - level) * (1 - level / before)).sqrt()  # √β̃_t at η = 1
         return before.sqrt() * x_0 + (1 - before - sigma**2).sqrt() * epsilon + sigma * z
 
     path = ddim(pretrained, 30, eta=0.0, generator=seeded(0))
@@ -198,8 +198,8 @@ def test_ddim_without_noise_is_a_map_and_with_all_of_it_the_chain(pretrained):
     noisy = ddim(pretrained, 30, eta=1.0, generator=seeded(0))
     g = seeded(0)
     z = [torch.randn(30, 2, generator=g) for _ in range(T + 1)]
-    for t, x_t, x_next, sigma in steps_of(noisy, pretrained):
-        mean = x_next - sigma * z[T + 1 - t]
+    for t, x_t, x_next, _ in steps_of(noisy, pretrained):
+        mean = x_next - pretrained.schedule.posterior_std[t] * z[T + 1 - t]
         if t >= 2:
             assert torch.allclose(mean, pretrained.mean(x_t, t), atol=2e-5)
             assert torch.allclose(x_next.double(), hand(x_t, t, 1.0, z[T + 1 - t].double()), atol=2e-4)
@@ -209,7 +209,7 @@ def test_rollout_with_another_mean_keeps_the_policys_noise(pretrained):
     path = rollout_with(lambda x, t: torch.zeros_like(x), pretrained, 40_000, generator=seeded(0))
     spread = path.x[:T].std((1, 2))
     assert torch.allclose(spread, pretrained.schedule.sigma[1:], rtol=0.02)
-    still = rollout_with(lambda x, t: x, pretrained, 5, eta=0.0, generator=seeded(0))
+    still = rollout_with(lambda x, t: x, pretrained, 5, std=torch.zeros(T + 1), generator=seeded(0))
     assert torch.equal(still.x_0, still.x[T])
 
 

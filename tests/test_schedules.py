@@ -46,7 +46,6 @@ def test_the_signal_falls_from_one_and_every_step_has_noise(kind, T):
     assert level[0] == 1 and schedule.sigma[0] == 0 and schedule.noise[0] == 0
     assert ((level[1:] > 0) & (level[1:] < 1)).all() and (level.diff() < 0).all()
     assert (schedule.sigma[1:] > 0).all() and torch.isfinite(schedule.sigma).all()
-    assert torch.allclose(schedule.sigma[1], schedule.noise[1].sqrt())  # the floor: the spread of x_0 given x_1
     assert level[T] < 0.01
 
 
@@ -61,19 +60,36 @@ def test_the_steps_are_the_gaussian_conditioned_on_data_and_next_state(kind, T):
     got = [schedule.signal[1:].double().numpy(), schedule.carry[1:].double().numpy()]
     for value, truth in zip(got, exact, strict=False):
         assert np.abs(value - truth).max() <= 1e-6
-    variance = schedule.sigma[2:].double().numpy() ** 2
-    assert np.abs(variance / exact[2][1:] - 1).max() <= 1e-6
+    variance = schedule.posterior_std[2:].double().numpy() ** 2
+    assert np.abs(variance / exact[2][1:] - 1).max() <= 1e-6 and schedule.posterior_std[1] == 0
     assert np.abs(schedule.alpha_bar.double().numpy() / level - 1).max() <= 1e-6
     assert np.abs(schedule.noise[1:].double().numpy() / (1 - level[1:]) - 1).max() <= 1e-6
     assert np.abs(schedule.beta[1:].double().numpy() / beta - 1).max() <= 1e-6
+
+
+@pytest.mark.parametrize("data_std", [0.1, 0.4, 1.0, 3.0])
+@pytest.mark.parametrize("kind", KINDS)
+@steady
+@many_T
+def test_a_steps_spread_is_exact_for_gaussian_data(kind, data_std, T):
+    """Var(x_{t−1}|x_t) for x_0 ~ N(0, d²), from the joint Gaussian of the two states; β_t itself at d = 1."""
+    schedule = getattr(NoiseSchedule, kind)(T, data_std=data_std)
+    beta = betas(kind, T)
+    before = np.concatenate([[1], np.cumprod(1 - beta)])[:-1]
+    prior = before * data_std**2 + 1 - before  # Var x_{t−1}
+    exact = prior - (1 - beta) * prior**2 / ((1 - beta) * prior + beta)
+    got = schedule.sigma[1:].double().numpy() ** 2
+    assert np.abs(got / exact - 1).max() <= 1e-6
+    if data_std == 1:
+        assert np.abs(got / beta - 1).max() <= 1e-6
 
 
 def test_a_schedule_of_ones_own_is_taken_as_it_is():
     schedule = NoiseSchedule(torch.tensor([0.1, 0.2, 0.4]))
     assert schedule.T == 3
     assert schedule.alpha_bar.tolist() == pytest.approx([1, 0.9, 0.72, 0.432])
-    assert schedule.sigma.tolist() == pytest.approx(
-        [0, math.sqrt(0.1), math.sqrt(0.2 * 0.1 / 0.28), math.sqrt(0.4 * 0.28 / 0.568)]
+    assert schedule.posterior_std.tolist() == pytest.approx(
+        [0, 0, math.sqrt(0.2 * 0.1 / 0.28), math.sqrt(0.4 * 0.28 / 0.568)]
     )
     assert schedule.signal[1] == 1 and schedule.carry[1] == 0  # x_0's mean given x_1 is the denoiser's word
 

@@ -83,7 +83,7 @@ def chain(denoiser: ExactDenoiser, start: Tensor, noise: Tensor, eta: Tensor) ->
     for t, z in zip(range(schedule.T, 0, -1), noise, strict=True):
         x_0 = denoiser(x[t], t)
         epsilon = convert(x_0, x[t], schedule.alpha_bar[t], "x_0", "epsilon")
-        spread = eta * schedule.sigma[t]
+        spread = eta * schedule.posterior_std[t]
         kept = (schedule.noise[t - 1] - spread.square()).clamp_min(0).sqrt()
         x[t - 1] = schedule.alpha_bar[t - 1].sqrt() * x_0 + kept * epsilon + spread * z
     return x

@@ -152,33 +152,35 @@ def rollout_with(
     policy: Policy,
     n: int,
     *,
-    eta: float = 1.0,
+    std: Tensor | None = None,
     generator: torch.Generator,
 ) -> Trajectory:
-    """`rollout` with another mean(x_t, t); the policy lends schedule and shape. `eta` scales the noise after x_T."""
+    """`rollout` with another mean(x_t, t), or steps of another std [T+1]; the policy lends schedule and shape."""
     schedule = policy.schedule
-    like: dict[str, Any] = dict(device=schedule.sigma.device, generator=generator)
-    x = torch.empty(schedule.T + 1, count("n", n), *policy.shape, device=schedule.sigma.device)
+    std = schedule.sigma if std is None else std
+    like: dict[str, Any] = dict(device=std.device, generator=generator)
+    x = torch.empty(schedule.T + 1, count("n", n), *policy.shape, device=std.device)
     x[schedule.T] = torch.randn(x.shape[1:], **like)
     for t in range(schedule.T, 0, -1):
         z = torch.randn(x.shape[1:], **like)
-        torch.add(mean(x[t], t), z, alpha=eta * float(schedule.sigma[t]), out=x[t - 1])
+        torch.add(mean(x[t], t), z, alpha=float(std[t]), out=x[t - 1])
     return Trajectory(x)
 
 
 def ddim(pretrained: DenoisingPolicy, n: int, *, eta: float = 0.0, generator: torch.Generator) -> Trajectory:
-    """Song et al. 2021's family between the ODE (η = 0) and the SDE (η = 1): the same marginals, less and less noise.
+    """Song et al. 2021's family between the ODE (η = 0) and an SDE (η = 1): the same marginals, less and less noise.
 
-    x_{t−1} = √ᾱ_{t−1} x̂_0 + √(1 − ᾱ_{t−1} − η²σ_t²) ε̂ + η σ_t z
+    x_{t−1} = √ᾱ_{t−1} x̂_0 + √(1 − ᾱ_{t−1} − η²β̃_t) ε̂ + η √β̃_t z
     """
     if not 0 <= eta <= 1:
         raise ValueError(f"eta must lie in [0, 1], got {eta}")
     schedule = pretrained.schedule
+    std = eta * schedule.posterior_std
 
     def mean(x: Tensor, t: int) -> Tensor:
         x_0 = pretrained.denoiser(x, t)
         epsilon = (x - schedule.alpha_bar[t].sqrt() * x_0) / schedule.noise[t].sqrt()
-        kept = (schedule.noise[t - 1] - (eta * schedule.sigma[t]) ** 2).clamp_min(0).sqrt()
+        kept = (schedule.noise[t - 1] - std[t].square()).clamp_min(0).sqrt()
         return schedule.alpha_bar[t - 1].sqrt() * x_0 + kept * epsilon
 
-    return rollout_with(mean, pretrained, n, eta=eta, generator=generator)
+    return rollout_with(mean, pretrained, n, std=std, generator=generator)

@@ -1,10 +1,14 @@
 r"""Noise schedules: how much signal is left at step t (§1.1, "forward" process).
 
     q(x_t|x_{t−1}) = N(√(1−β_t) x_{t−1}, β_t I),   q(x_t|x_0) = N(√ᾱ_t x_0, (1−ᾱ_t) I),   ᾱ_t = Π_{s≤t} (1−β_s)
-    q(x_{t−1}|x_t, x_0) = N(c⁰_t x_0 + c¹_t x_t, σ_t² I)
+    q(x_{t−1}|x_t, x_0) = N(c⁰_t x_0 + c¹_t x_t, β̃_t I)
 
-σ_t is the standard deviation of the last line for t ≥ 2. At t = 1 that is zero; log-probabilities need σ_1 > 0, and
-√(1−ᾱ_1), the spread of x_0 around its mean given x_1 for any smooth density, is the right size for it.
+A denoising step does not know x_0, so p(x_{t−1}|x_t) is wider than β̃_t, by (c⁰_t)² Var(x_0|x_t):
+
+    σ_t² = β̃_t + (c⁰_t)² d²(1−ᾱ_t)/(ᾱ_t d² + 1−ᾱ_t)
+
+is its variance for Gaussian data of standard deviation d. Ho et al. 2020's two choices are d = 0 (β̃_t) and d = 1 (β_t);
+data in clusters want a cluster's width. With d > 0 even σ_1 is positive, so every log-probability exists.
 Shapes: every array is [T+1] and its index is the paper's subscript; row 0 is the data (ᾱ_0 = 1, σ_0 = 0).
 """
 
@@ -13,17 +17,19 @@ import math
 import torch
 from torch import Tensor
 
-from .checks import count, whole
+from .checks import count, positive, whole
+
+DATA_STD = 0.4  # d, the width of a cluster in the worlds here
 
 
 class NoiseSchedule:
-    """ᾱ_t, σ_t and the posterior coefficients, made from `beta` [T], each in (0, 1), T ≥ 2.
+    """ᾱ_t, σ_t and the posterior coefficients, made from `beta` [T], each in (0, 1), T ≥ 2, and d = `data_std` > 0.
 
-    Attributes (float32, [T+1]): alpha_bar, beta, sigma, signal (c⁰_t, weight of x_0), carry (c¹_t, weight of x_t).
-    Computed in float64, so that 1−ᾱ_t keeps its digits at small t.
+    Attributes (float32, [T+1]): alpha_bar, beta, noise (1−ᾱ_t), signal (c⁰_t, weight of x_0), carry (c¹_t, weight of
+    x_t), posterior_std (√β̃_t) and sigma (σ_t). Computed in float64, so that 1−ᾱ_t keeps its digits at small t.
     """
 
-    def __init__(self, beta: Tensor, *, device: torch.device | str | None = None):
+    def __init__(self, beta: Tensor, *, data_std: float = DATA_STD, device: torch.device | str | None = None):
         beta = torch.as_tensor(beta, dtype=torch.float64, device=device)
         if beta.ndim != 1 or len(beta) < 2:
             raise ValueError(f"beta must have shape [T] with T ≥ 2, got {list(beta.shape)}")
@@ -35,27 +41,29 @@ class NoiseSchedule:
         noise = (1 - alpha_bar).clamp_min(torch.finfo(torch.float64).tiny)
         signal = before.sqrt() * beta / noise
         carry = (1 - beta).sqrt() * (1 - before) / noise
-        variance = beta * (1 - before) / noise
-        variance[1] = 1 - alpha_bar[1]
-        signal[0], carry[0], variance[0] = 1, 0, 0
+        posterior = beta * (1 - before) / noise
+        signal[0], carry[0] = 1, 0
+        spread = positive("data_std", data_std) ** 2 * noise / (alpha_bar * data_std**2 + noise)  # Var(x_0|x_t)
+        variance = posterior + signal.square() * spread
+        variance[0] = 0
         self.T = len(beta) - 1
-        self.alpha_bar, self.beta = alpha_bar.float(), beta.float()
-        self.noise = (1 - alpha_bar).float()  # 1−ᾱ_t with its own digits
-        self.sigma, self.signal, self.carry = variance.sqrt().float(), signal.float(), carry.float()
+        self.alpha_bar, self.beta, self.noise = alpha_bar.float(), beta.float(), (1 - alpha_bar).float()
+        self.signal, self.carry = signal.float(), carry.float()
+        self.posterior_std, self.sigma = posterior.sqrt().float(), variance.sqrt().float()
 
     @classmethod
-    def cosine(cls, T: int, *, device: torch.device | str | None = None) -> "NoiseSchedule":
+    def cosine(cls, T: int, *, data_std: float = DATA_STD, device: torch.device | str | None = None) -> "NoiseSchedule":
         """ᾱ_t ∝ cos²(½π (t/T + s)/(1 + s)), s = 0.008, β_t ≤ 0.999 (Nichol & Dhariwal 2021)."""
         s, steps = 0.008, torch.arange(count("T", T, least=2) + 1, dtype=torch.float64)
         level = torch.cos((steps / T + s) / (1 + s) * math.pi / 2).square()
-        return cls((1 - level[1:] / level[:-1]).clamp_max(0.999), device=device)
+        return cls((1 - level[1:] / level[:-1]).clamp_max(0.999), data_std=data_std, device=device)
 
     @classmethod
-    def linear(cls, T: int, *, device: torch.device | str | None = None) -> "NoiseSchedule":
+    def linear(cls, T: int, *, data_std: float = DATA_STD, device: torch.device | str | None = None) -> "NoiseSchedule":
         """β_t linear in t with the rates of Ho et al. 2020 (1e-4 to 0.02 at T = 1000) rescaled to T steps."""
         time = (torch.arange(count("T", T, least=2), dtype=torch.float64) + 0.5) / T
         rate = 0.1 + (20 - 0.1) * time  # ∫rate = 10.05, so ᾱ_T = e^−10 at every T
-        return cls(1 - torch.exp(-rate / T), device=device)
+        return cls(1 - torch.exp(-rate / T), data_std=data_std, device=device)
 
     def to(self, device: torch.device | str) -> "NoiseSchedule":
         """The same schedule on another device."""
