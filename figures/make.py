@@ -1,6 +1,7 @@
 """Make the README's pictures again: `make figures`."""
 
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import torch
@@ -22,7 +23,8 @@ def hero() -> None:
     curve = frontier.curve(torch.logspace(-1.4, 3, 200))
 
     names = ["pretrained", *(f"α = {alpha:g}" for alpha in ALPHAS)]
-    figure, panels = plt.subplot_mosaic([names, ["frontier"] * len(names)], figsize=(11, 6.2), height_ratios=[1, 1.5])
+    mosaic: list[Any] = [names, ["frontier"] * len(names)]
+    figure, panels = plt.subplot_mosaic(mosaic, figsize=(11, 6.2), height_ratios=[1, 1.5])
     figure.suptitle("What α trades: less and less reward for every further nat of KL", fontsize=15)
     ax = panels.pop("frontier")
     plots.frontier(ax, [p.kl for p in curve], [p.reward for p in curve])
