@@ -93,19 +93,31 @@ class GaussianMixture:
         basis = self._basis if isinstance(target, torch.dtype) else self._basis.to(target)
         return GaussianMixture._of(self.weights.to(target), self.means.to(target), self._eigenvalues.to(target), basis)
 
+    @functools.cached_property
+    def _rotation(self) -> Tensor:
+        """All bases side by side, [D, K·D] in float64, where they are shared by a batch."""
+        return self._basis.movedim(-2, 0).flatten(1)
+
     def _whitened(self, x: Tensor) -> Tensor:
         """Coordinates of x − μ_k in the eigenbasis of Σ_k: […, D] → […, K, D]. In float64, where x and μ_k cancel."""
         batch_of("x", x, (self.dim,))
-        return (torch.einsum("...d,...kde->...ke", x.double(), self._basis) - self._centres).to(x.dtype)
+        if self._centres.ndim == 2 and x.ndim == 2:  # one mixture for all points: one matrix product
+            z = torch.addmm(-self._centres.flatten(), x.double(), self._rotation).unflatten(-1, (-1, self.dim))
+        else:
+            z = torch.einsum("...d,...kde->...ke", x.double(), self._basis) - self._centres
+        return z.to(x.dtype)
 
     def _unwhitened(self, weights: Tensor, z: Tensor) -> Tensor:
         """Σ_k w_k Q_k z_k: […, K], […, K, D] → […, D]."""
-        return torch.einsum("...ke,...kde->...d", weights.unsqueeze(-1) * z, self._basis.to(z.dtype))
+        weighted = weights.unsqueeze(-1) * z
+        if self._basis.ndim == 3:
+            return weighted.flatten(-2) @ self._rotation.mT.to(z.dtype)
+        return torch.einsum("...ke,...kde->...d", weighted, self._basis.to(z.dtype))
 
     def _joint_log_prob(self, z: Tensor) -> Tensor:
         """log w_k + log N(x; μ_k, Σ_k) from whitened coordinates: […, K, D] → […, K]."""
         total = torch.float64 if self.dim > 8 else z.dtype  # many terms: float32 would lose digits in their sum
-        exponent = (z.square() / self._eigenvalues + self._eigenvalues.log()).sum(-1, dtype=total)
+        exponent = (z.square() / self._eigenvalues).sum(-1, dtype=total) + self._eigenvalues.log().sum(-1, dtype=total)
         return (self.weights.log() - (exponent + self.dim * math.log(2 * math.pi)) / 2).to(z.dtype)
 
     def log_prob(self, x: Tensor) -> Tensor:
@@ -137,7 +149,7 @@ class GaussianMixture:
         """`noised` for ᾱ of shape […, 1, 1]."""
         root, eigenvalues = level.sqrt(), level * self._eigenvalues + (1 - level)
         noised = GaussianMixture._of(self.weights, root * self.means, eigenvalues, self._basis)
-        noised._centres = root.double() * self._centres
+        noised._centres, noised._rotation = root.double() * self._centres, self._rotation
         return noised
 
     def posterior(self, x_t: Tensor, alpha_bar: Tensor | float) -> "GaussianMixture":

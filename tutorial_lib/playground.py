@@ -30,7 +30,7 @@ EXACT, EXACT_VALUE, TWEEDIE = METHODS = (
     "value-weighted, Tweedie's v",
 )
 ALPHAS = (0.05, 10.0)
-PARTICLES = 600
+PARTICLES = 400
 PLANE_WORLDS = ("ring", "grid", "two_moons", "spiral", "checkerboard")
 
 

@@ -36,7 +36,7 @@ class Picture:
 
     def frame(self) -> bytes:
         """The picture as it stands, as a JPEG without visible loss: a third of a PNG's time."""
-        return self._encoded("jpeg", quality=95, subsampling=0)
+        return self._encoded("jpeg", quality=90, subsampling=0)
 
     def still(self) -> Image:
         """The picture as it stands, for a page without a kernel."""
@@ -53,8 +53,13 @@ class Picture:
 
 
 def moving_image(figure: Figure, name: str = "") -> ui.Image:
-    """An image widget for a figure's frames; `name` is a CSS class to find it by."""
-    image = ui.Image(format="jpeg", layout=ui.Layout(width="100%", max_width=f"{figure.bbox.width:.0f}px"))
+    """An image widget for a figure's frames; `name` is a CSS class to find it by.
+
+    Its size is fixed, or the browser would lay out the whole page again at every frame.
+    """
+    width, height = (f"{pixels:.0f}px" for pixels in figure.bbox.size)
+    layout = ui.Layout(width=width, height=height, max_width="100%", object_fit="contain")
+    image = ui.Image(format="jpeg", layout=layout)
     if name:
         image.add_class(name)
     return image
