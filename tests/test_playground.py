@@ -90,3 +90,15 @@ def test_the_wall_has_the_tilted_mean_reward():
     scene = playground.image_scene("ink")
     images, point = playground.wall_at(scene, 0.05)
     assert abs(ink(images).mean().item() - point.reward) < 0.01
+
+
+def test_300_random_settings_of_the_wall():
+    settings = random.Random(1)
+    for _ in range(300):
+        reward = settings.choice(["ink", "symmetry", "compressed_size"])
+        scene = playground.image_scene(reward)
+        low, high = (math.log(a) for a in playground.alpha_range(reward))
+        images, point = playground.wall_at(scene, math.exp(settings.uniform(low, high)))
+        assert images.shape == (playground.WALL, 1, 8, 8) and torch.isfinite(images).all()
+        assert 1 <= point.size <= len(scene.images) and point.kl >= 0
+        assert point.trusted == (point.size >= 100)
