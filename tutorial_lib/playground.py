@@ -129,7 +129,7 @@ def in_words(scene: Scene, answer: Answer, method: str) -> str:
 
 def _verdict(answer: Answer) -> str:
     if answer.regret < 0.02 + 2 * answer.regret_se:
-        return "As good as optimal."
+        return f"Nearly optimal, as far as {PARTICLES} particles can tell."
     if answer.regret < 0.2:
         return "Close, with something left to gain."
     return "Worse than doing nothing." if answer.regret > 1 else "Far from the frontier."
