@@ -385,3 +385,10 @@ def test_the_frontier_of_samples_agrees_with_the_grid_and_says_when_it_does_not(
     weights = banks[0].weights(0.3)
     assert float(weights.sum()) == pytest.approx(1)
     assert banks[0].at(0.3).size == pytest.approx(float(weights.sum() ** 2 / weights.square().sum()))
+
+
+def test_a_constant_reward_has_a_value_but_nothing_to_gain():
+    soft = SoftValues(ring(10), lambda x: torch.full((len(x),), 1234.5), alpha=0.5, extent=5.0, grid=81)
+    assert soft.optimum == pytest.approx(1234.5) and soft.pretrained_objective == pytest.approx(1234.5)
+    with pytest.raises(ValueError, match="expected a reward that varies under p_pre"):
+        soft.share(1.0)

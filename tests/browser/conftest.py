@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, ViewportSize, sync_playwright
 
 from .driver import CHROMIUM_FLAGS, Lab, Notebook, find_chromium, running_lab
 
+VIEWPORT: ViewportSize = {"width": 1500, "height": 1000}
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
 
@@ -42,6 +43,16 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 @pytest.fixture
 def open_notebook(browser: Browser, lab: Lab) -> Iterator[Callable[[str], Notebook]]:
-    context = browser.new_context(viewport={"width": 1500, "height": 1000})
+    context = browser.new_context(viewport=VIEWPORT)
     yield lambda name: Notebook(context.new_page(), lab, name)
+    context.close()
+
+
+@pytest.fixture(scope="module")
+def page(request: pytest.FixtureRequest, browser: Browser, lab: Lab) -> Iterator[Notebook]:
+    """The notebook that a test module names in NOTEBOOK, run once for all of its tests."""
+    context = browser.new_context(viewport=VIEWPORT)
+    notebook = Notebook(context.new_page(), lab, request.module.NOTEBOOK)
+    notebook.run_all()
+    yield notebook
     context.close()

@@ -2,18 +2,9 @@
 
 import pytest
 
+NOTEBOOK = "00_start_here.ipynb"
+
 SLIDERS = [("α", "plane"), ("guidance strength γ", "plane"), ("α on digits", "digits")]
-
-
-@pytest.fixture(scope="module")
-def page(browser, lab):
-    from .driver import Notebook
-
-    context = browser.new_context(viewport={"width": 1500, "height": 1000})
-    notebook = Notebook(context.new_page(), lab, "00_start_here.ipynb")
-    notebook.run_all()
-    yield notebook
-    context.close()
 
 
 @pytest.mark.parametrize("label, picture", SLIDERS)

@@ -2,16 +2,7 @@
 
 import pytest
 
-
-@pytest.fixture(scope="module")
-def page(browser, lab):
-    from .driver import Notebook
-
-    context = browser.new_context(viewport={"width": 1500, "height": 1000})
-    notebook = Notebook(context.new_page(), lab, "02_entropy_regularized_mdps.ipynb")
-    notebook.run_all()
-    yield notebook
-    context.close()
+NOTEBOOK = "02_entropy_regularized_mdps.ipynb"
 
 
 @pytest.mark.parametrize("label", ["α", "slip"])

@@ -26,8 +26,7 @@ NEWTON_STEPS = 6
 class GaussianOptimum(Policy):
     """The best policy of Gaussian steps (2-D), as a policy: it can be rolled out and evaluated.
 
-    Arguments and errors as for SoftValues, which it makes for the comparison (`soft`). Attributes: optimum J_G*,
-    family_gap (J* − J_G*)/(J* − J_pre), the part of a regret that no algorithm on Gaussian steps can avoid.
+    Arguments and errors as for SoftValues, which it makes for the comparison (`soft`). Attribute: optimum J_G*.
     """
 
     def __init__(self, pretrained: DenoisingPolicy, reward: Reward, *, alpha: float, extent: float, grid: int = 161):
@@ -49,7 +48,6 @@ class GaussianOptimum(Policy):
             if t < self.schedule.T:
                 blurred = grid_t.spline(grid_t.soft_blur(values, grid_t.hermite(float(sigma[t + 1])), math.inf))
         self.optimum = chain.start(grid_t.spline(values))
-        self.family_gap = (self.soft.optimum - self.optimum) / (self.soft.optimum - self.soft.pretrained_objective)
 
     @property
     def pretrained(self) -> DenoisingPolicy:
@@ -68,9 +66,14 @@ class GaussianOptimum(Policy):
         y, _ = _climb(ahead, start, rho.double(), self.alpha / (2 * sigma**2))
         return ((y - rho) / sigma).to(rho.dtype)
 
+    @property
+    def family_gap(self) -> float:
+        """(J* − J_G*)/(J* − J_pre): the part of a regret that no algorithm on Gaussian steps can avoid."""
+        return self.soft.share(self.soft.optimum - self.optimum)
+
     def learning_gap(self, report: Report) -> float:
         """(J_G* − J)/(J* − J_pre): what an algorithm on Gaussian steps still has to learn."""
-        return (self.optimum - report.objective) / (self.soft.optimum - self.soft.pretrained_objective)
+        return self.soft.share(self.optimum - report.objective)
 
 
 def _envelope(blurred: Spline, c: float, sigma: float) -> tuple[Tensor, Spline]:

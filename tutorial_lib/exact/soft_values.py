@@ -47,7 +47,8 @@ class SoftValues:
         self.tilted_optimum = fine.start(self._splines[-1], self.alpha)
         self.pretrained_objective = fine.start(neutral[-1])
         rough = coarse.start(coarse.backward(self.query_reward, (self.alpha,), jump=self.alpha / 4)[0][-1])
-        self.grid_error = abs(rough - self.optimum) / max(self.optimum - self.pretrained_objective, 1e-12)
+        least = 1e-6 * self.alpha  # of a gain that counts; a constant reward has none
+        self.grid_error = abs(rough - self.optimum) / max(self.optimum - self.pretrained_objective, least)
         if self.grid_error > tolerance:
             raise ValueError(
                 f"a grid of {grid} points on [−{self.extent:g}, {self.extent:g}] is too coarse for this chain (σ_1 = "
@@ -95,4 +96,13 @@ class SoftValues:
 
     def regret(self, report: Report) -> float:
         """(J* − J)/(J* − J_pre): 0 is the optimum, 1 is doing nothing."""
-        return (self.optimum - report.objective) / (self.optimum - self.pretrained_objective)
+        return self.share(self.optimum - report.objective)
+
+    def share(self, loss: float) -> float:
+        """`loss` in units of J* − J_pre; ValueError where a constant reward leaves nothing to gain."""
+        gain = self.optimum - self.pretrained_objective
+        if gain <= 1e-6 * self.alpha:
+            raise ValueError(
+                f"expected a reward that varies under p_pre, got J* − J_pre = {gain:.2g}"
+            )
+        return loss / gain
