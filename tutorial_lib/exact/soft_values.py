@@ -102,7 +102,5 @@ class SoftValues:
         """`loss` in units of J* − J_pre; ValueError where a constant reward leaves nothing to gain."""
         gain = self.optimum - self.pretrained_objective
         if gain <= 1e-6 * self.alpha:
-            raise ValueError(
-                f"expected a reward that varies under p_pre, got J* − J_pre = {gain:.2g}"
-            )
+            raise ValueError(f"expected a reward that varies under p_pre, got J* − J_pre = {gain:.2g}")
         return loss / gain
