@@ -1,5 +1,6 @@
 """Bad input, all in one list: a clear error that says what was expected and what came, and nothing is changed."""
 
+import dataclasses
 import math
 from types import SimpleNamespace
 
@@ -9,14 +10,18 @@ import torch
 from tutorial_lib import assets, worlds
 from tutorial_lib.denoisers import convert
 from tutorial_lib.distributions import GaussianMixture
-from tutorial_lib.exact import Frontier, SoftValues, TiltedDensity
+from tutorial_lib.diversity import entropy, mean_distance, mode_shares, modes_covered
+from tutorial_lib.exact import Frontier, SoftValues, TiltedDensity, sample_optimal
 from tutorial_lib.grids import Grid, Spline
-from tutorial_lib.guidance import value_weighted
+from tutorial_lib.guidance import classifier_free, value_weighted
+from tutorial_lib.guidance.classifier_free import ClassifierFreePolicy
 from tutorial_lib.guidance.value_weighted import ValueWeightedPolicy
 from tutorial_lib.metrics import compare, energy_distance, evaluate, grid_kl, sliced_wasserstein
 from tutorial_lib.policies import DenoisingPolicy, SteeredPolicy, Trajectory, ddim, rollout
 from tutorial_lib.rewards import disc, half_plane, peak
 from tutorial_lib.schedules import NoiseSchedule
+from tutorial_lib.views import beyond_data, denoising_mdp
+from tutorial_lib.views import reward_backprop as backprop_view
 
 from .oracles import RING_EXTENT, RING_REWARD, ring, ring_mixture, seeded
 
@@ -67,6 +72,11 @@ def narrow_chain(m):
     return DenoisingPolicy(worlds.ExactDenoiser(m.narrow, schedule), schedule)
 
 
+def linear_chain():
+    schedule = NoiseSchedule.linear(5)
+    return DenoisingPolicy(worlds.ExactDenoiser(ring_mixture(), schedule), schedule)
+
+
 def mixture(weights=(0.5, 0.5), covariances=None, **stds):
     covariances = None if covariances is None else torch.tensor(covariances)
     return GaussianMixture(torch.tensor(weights), torch.zeros(2, 2), covariances, **stds)
@@ -86,6 +96,7 @@ CASES = [
             "TiltedDensity.values": lambda m, a=alpha: m.density.values(a),
             "TiltedDensity.sample": lambda m, a=alpha: m.density.sample(a, torch.rand(3, 2)),
             "Frontier": lambda m, a=alpha: m.frontier.at(a),
+            "LearnedReward.tilt": lambda m, a=alpha: beyond_data.TRUE.tilt(m.mixture, a),
             "ValueWeightedPolicy": lambda m, a=alpha: ValueWeightedPolicy(m.pretrained, Flat(), alpha=a),
             "value_weighted.sample": lambda m, a=alpha: value_weighted.sample(
                 m.pretrained, Flat(), alpha=a, n=3, generator=m.generator
@@ -109,6 +120,35 @@ CASES = [
         )
         for strength in (-1.0, math.nan, math.inf)
     ),
+    *(
+        (
+            f"classifier-free strength = {strength}",
+            lambda m, s=strength: ClassifierFreePolicy(m.pretrained, m.pretrained, strength=s),
+            rf"strength must be a finite number ≥ 0, got {strength}",
+        )
+        for strength in (-1.0, math.nan, math.inf)
+    ),
+    (
+        "a conditional model of images",
+        lambda m: ClassifierFreePolicy(m.pretrained, m.image_policy),
+        r"conditional model of shape \(2,\), got \(1, 8, 8\)",
+    ),
+    (
+        "a conditional model of another T",
+        lambda m: ClassifierFreePolicy(m.pretrained, ring(6)),
+        r"on the same schedule \(T = 5\), got another \(T = 6\)",
+    ),
+    (
+        "a conditional model of another noise",
+        lambda m: classifier_free.sample(m.pretrained, linear_chain(), n=3, generator=m.generator),
+        r"on the same schedule \(T = 5\), got another \(T = 5\)",
+    ),
+    ("a cut below the data", lambda m: beyond_data.scene(-20.0), r"cut at -20 keeps 0 points, expected at least 12"),
+    (
+        "a cubic reward model",
+        lambda m: beyond_data.fit_reward(m.x, m.x[:, 0], 3),
+        r"degree must be 1 or 2, got 3",
+    ),
     # t
     *(
         (f"{name}, t = {t}", call, rf"t must be a whole number in {least}\.\.5, got {t}")
@@ -119,6 +159,7 @@ CASES = [
             ("sigma", 1, lambda m, t=t: m.pretrained.sigma(t)),
             ("soft values", 0, lambda m, t=t: m.soft(m.x, t)),
             ("their gradient", 0, lambda m, t=t: m.soft.grad(m.x, t)),
+            ("the blurred value", 1, lambda m, t=t: m.soft.blurred(t)),
             ("add_noise", 0, lambda m, t=t: m.schedule.add_noise(m.x, t, generator=m.generator)),
             ("forward_step", 1, lambda m, t=t: m.schedule.forward_step(m.x, t, generator=m.generator)),
         ]
@@ -221,11 +262,17 @@ CASES = [
             ("mixture.sample", 1, lambda m, n=n: m.mixture.sample(n, generator=m.generator)),
             ("rollout", 1, lambda m, n=n: rollout(m.pretrained, n, generator=m.generator)),
             ("ddim", 1, lambda m, n=n: ddim(m.pretrained, n, generator=m.generator)),
+            ("sample_optimal", 1, lambda m, n=n: sample_optimal(m.soft, n, generator=m.generator)),
             ("evaluate", 2, lambda m, n=n: evaluate(m.pretrained, RING_REWARD, alpha=1, n=n, generator=m.generator)),
             (
                 "value_weighted.sample",
                 1,
                 lambda m, n=n: value_weighted.sample(m.pretrained, Flat(), alpha=1.0, n=n, generator=m.generator),
+            ),
+            (
+                "classifier_free.sample",
+                1,
+                lambda m, n=n: classifier_free.sample(m.pretrained, m.pretrained, n=n, generator=m.generator),
             ),
         ]
     ),
@@ -329,6 +376,50 @@ CASES = [
         "one repeat",
         lambda m: compare(energy_distance, m.x, lambda n: m.x, repeats=1),
         r"repeats must be a whole number ≥ 2, got 1",
+    ),
+    # diversity
+    ("too few neighbours", lambda m: entropy(m.x[:3]), r"expected samples \[n, …\], n ≥ 4, got \[3, 2\]"),
+    ("no neighbour", lambda m: entropy(m.x, k=0), r"k must be a whole number ≥ 1, got 0"),
+    ("the entropy of NaN", lambda m: entropy(m.x * math.nan), r"samples must be finite, got NaN or infinity"),
+    ("the entropy of numbers", lambda m: entropy(m.x[:, 0]), r"expected samples \[n, …\], n ≥ 4, got \[4\]"),
+    (
+        "modes of triples",
+        lambda m: mode_shares(torch.zeros(4, 3), m.mixture),
+        r"must have shape \[B, 2\], got \[4, 3\]",
+    ),
+    (
+        "modes of no width",
+        lambda m: mode_shares(m.x, m.mixture, radius=0),
+        r"radius must be a finite number > 0, got 0",
+    ),
+    (
+        "loose weights of modes",
+        lambda m: mode_shares(m.x, m.mixture, weights=torch.ones(4)),
+        r"expected weights \[4\] that sum to one, got \[4\] with sum 4",
+    ),
+    *(
+        (
+            f"a share of {share}",
+            lambda m, s=share: modes_covered(m.x, m.mixture, share=s),
+            rf"share must lie in \(0, 1\], got {share}",
+        )
+        for share in (0, 1.5, math.nan)
+    ),
+    ("the distance of one", lambda m: mean_distance(m.x[:1]), r"expected samples \[n, …\], n ≥ 2, got \[1, 2\]"),
+    (
+        "a backprop scene of unknown modes",
+        lambda m: backprop_view.scene(dataclasses.replace(worlds.ring(5), mixture=None), RING_REWARD),
+        r"expected a world whose mixture is known, got ring",
+    ),
+    (
+        "more than all of the paths",
+        lambda m: backprop_view.top_share(torch.ones(5, 10, 2), 1.5),
+        r"part must lie in \(0, 1\), got 1\.5",
+    ),
+    (
+        "an episode of an unknown mixture",
+        lambda m: denoising_mdp.scene(dataclasses.replace(worlds.ring(5), mixture=None), RING_REWARD),
+        r"expected a world whose mixture is known, got ring",
     ),
     # worlds and assets
     ("an unknown world", lambda m: worlds.make("moon"), r"unknown world 'moon'; known: ring, grid, two_moons, spiral"),

@@ -6,13 +6,14 @@ import matplotlib.pyplot as plt
 import pytest
 import torch
 
-from tutorial_lib import denoising_figures, denoising_views, plots, worlds
+from tutorial_lib import plots, worlds
 from tutorial_lib.denoisers import ExactDenoiser
-from tutorial_lib.denoising_views import ETAS, STEPS, increments, make_chains, moment, stratified
 from tutorial_lib.distributions import GaussianMixture
 from tutorial_lib.metrics import sliced_wasserstein
 from tutorial_lib.policies import DenoisingPolicy, ddim
 from tutorial_lib.schedules import NoiseSchedule
+from tutorial_lib.views import denoising, denoising_figures
+from tutorial_lib.views.denoising import ETAS, STEPS, increments, make_chains, moment, stratified
 
 from .oracles import seeded
 
@@ -28,8 +29,8 @@ def chains():
 
 
 def is_sound(now, t, T):
-    assert now.x.shape == (denoising_views.SHOWN, 2)
-    assert now.paths.shape == (T - t + 1, denoising_views.PATHS, 2)
+    assert now.x.shape == (denoising.SHOWN, 2)
+    assert now.paths.shape == (T - t + 1, denoising.PATHS, 2)
     assert now.density.shape == (denoising_figures.CELLS,) * 2 and now.density.min() >= 0
     for values in (now.x, now.paths, now.density, torch.tensor([now.distance, now.floor])):
         assert torch.isfinite(values).all()
@@ -83,7 +84,7 @@ def test_the_chains_have_the_law_of_the_librarys_sampler(eta):
     policy, g, n = DenoisingPolicy(denoiser, schedule), seeded(1), 8000
     runs = [ddim(policy, n, eta=eta, generator=g).x_0 for _ in range(2)]
     start, noise = torch.randn(n, 2, generator=g), torch.randn(10, n, 2, generator=g)
-    own = denoising_views.chain(denoiser, start, noise, torch.full((n, 1), eta))[0]
+    own = denoising.chain(denoiser, start, noise, torch.full((n, 1), eta))[0]
     floor = sliced_wasserstein(*runs, generator=seeded(0))
     assert sliced_wasserstein(own, runs[0], generator=seeded(0)) < floor + 0.03
 
@@ -94,7 +95,7 @@ def test_at_eta_one_a_step_has_the_pretrained_policys_mean():
     denoiser = ExactDenoiser(MIXTURE, schedule)
     policy, g = DenoisingPolicy(denoiser, schedule), seeded(2)
     start, noise = torch.randn(300, 2, generator=g), torch.randn(20, 300, 2, generator=g)
-    x = denoising_views.chain(denoiser, start, noise, torch.ones(300, 1))
+    x = denoising.chain(denoiser, start, noise, torch.ones(300, 1))
     for t in range(20, 0, -1):
         expected = policy.mean(x[t], t) + schedule.posterior_std[t] * noise[20 - t]
         torch.testing.assert_close(x[t - 1], expected, rtol=1e-3, atol=1e-4)
@@ -134,14 +135,14 @@ def test_a_moment_shown_later_is_the_picture_of_its_own(chains):
         return shot
 
     first, last = moment(chains, 40, 50, 1.0), moment(chains, 3, 10, 0.0)
-    figure, show, moving = denoising_views.draw_moment(first, chains.target)
+    figure, show, moving = denoising.draw_moment(first, chains.target)
     assert len(moving) == 5
     show(last)
-    assert pixels(figure) == pixels(denoising_views.draw_moment(last, chains.target)[0])
+    assert pixels(figure) == pixels(denoising.draw_moment(last, chains.target)[0])
 
 
 def test_the_sliders_move_the_picture_and_t_keeps_its_share_of_T(chains):
-    box = denoising_views.denoising_widget(chains)
+    box = denoising.denoising_widget(chains)
     (left, right), picture = box.children[0].children, box.children[1]
     (time, steps), (noise,) = left.children, right.children
     assert (time.value, time.max, steps.value, noise.value) == (14, 50, 50, 1.0)
@@ -156,7 +157,7 @@ def test_the_sliders_move_the_picture_and_t_keeps_its_share_of_T(chains):
 
 @pytest.fixture(scope="module")
 def images():
-    return denoising_views.make_images(worlds.digits().pretrained, 16)
+    return denoising.make_images(worlds.digits().pretrained, 16)
 
 
 def test_digits_have_a_picture_at_every_t(images):
@@ -164,7 +165,7 @@ def test_digits_have_a_picture_at_every_t(images):
     assert torch.isfinite(images.x).all() and torch.isfinite(images.guess).all()
     assert torch.equal(images.x[0], images.guess[0])
     assert all(plots.wall(images.x[t], columns=8).shape == (18, 72) for t in range(51))
-    again = denoising_views.make_images(worlds.digits().pretrained, 16)
+    again = denoising.make_images(worlds.digits().pretrained, 16)
     assert torch.equal(images.x, again.x)
 
 
@@ -174,7 +175,7 @@ def test_the_guess_settles_as_t_falls(images):
 
 
 def test_the_digits_slider_moves_the_walls(images):
-    box = denoising_views.images_widget(images)
+    box = denoising.images_widget(images)
     time, picture = box.children[0].children[0].children[0], box.children[1]
     shots = set()
     for t in (50, 25, 10, 0):

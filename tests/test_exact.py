@@ -22,6 +22,7 @@ from .oracles import (
     RING_REWARD,
     chain,
     gaussian_chain,
+    noised_law,
     parameters,
     ring,
     ring_mixture,
@@ -325,6 +326,39 @@ def test_a_gaussians_marginals_and_values_are_closed_form():
             posterior = law.posterior(points[inside], level)
             v = alpha * posterior.tilt(B / alpha, A / alpha)[1]
             assert (values[t].reshape(-1)[inside] - v).abs().max() <= 1e-2
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_one_marginal_is_that_of_all_times(name, density):
+    alpha, found = PROBLEMS[name][1], density[name]
+    densities, values = found.through_time(alpha)
+    for t in (0, 1, 7, 50):
+        one = found.marginal(alpha, t)
+        assert torch.allclose(one.density, densities[t], rtol=1e-9, atol=1e-12)
+        assert torch.allclose(one.value, values[t], rtol=1e-9, atol=1e-9)
+        assert float(one.pretrained.sum()) * found.grid.spacing**2 == pytest.approx(1, abs=1e-4)
+    for outside in (-1, 51):
+        with pytest.raises(ValueError, match=rf"t must be a whole number in 0\.\.50, got {outside}"):
+            found.marginal(alpha, outside)
+
+
+def test_the_rings_marginals_are_closed_form():
+    """At T = 200 the chain's law is nearly the mixture's: densities within 2.5 % of their peaks, v within 0.005."""
+    mixture, policy, c = ring_mixture(), ring(200), torch.tensor(RING_PEAK)
+    found = TiltedDensity(policy, RING_REWARD, extent=RING_EXTENT, grid=161)
+    points = found.grid.points
+    for alpha in (0.1, 0.5, 2.0):
+        b, A = 2 * c / alpha, 2 * torch.eye(2) / alpha  # r/α = b·x − ½ xᵀA x − ‖c‖²/α
+        for t in (0, 1, 20, 100, 200):
+            level, one = float(policy.schedule.alpha_bar[t]), found.marginal(alpha, t)
+            target = mixture.tilt(b, A)[0].noised(level).log_prob(points).exp().reshape(161, 161)
+            plain = noised_law(mixture.weights, mixture.means, mixture.covariances, level)
+            pretrained = plain.log_prob(points.double()).exp().reshape(161, 161)
+            assert (one.density - target).abs().max() <= 0.025 * target.max()
+            assert (one.pretrained - pretrained).abs().max() <= 0.025 * pretrained.max()
+            if t:
+                v = alpha * mixture.posterior(points, level).tilt(b, A)[1].reshape(161, 161) - float(c @ c)
+                assert float(((one.value - v).abs() * target).sum() * found.grid.spacing**2) <= 5e-3
 
 
 def test_values_for_sliders_are_those_of_the_grid(density, soft):

@@ -13,12 +13,12 @@ PACKAGE = Path(__file__).parents[1] / "tutorial_lib"
 FLOORS = [
     ["checks", "distributions", "schedules"],
     ["denoisers", "policies", "training"],
-    ["rewards", "mdp", "grids", "metrics", "exact.chain", "exact.soft_values", "exact.*", "exact"],
+    ["rewards", "mdp", "grids", "metrics", "diversity", "exact.chain", "exact.soft_values", "exact.*", "exact"],
     ["algorithms", "guidance", "algorithms.*", "guidance.*"],
     ["assets", "worlds", "assets.*"],
-    ["plots", "widgets", "quiz", "playground", "denoising_figures", "denoising_views", "mdp_views"],
+    ["plots", "widgets", "quiz", "views", "views.denoising_figures", "views.theory_figures", "views.*"],
 ]
-PACKAGES = {"algorithms", "guidance", "assets", "exact"}
+PACKAGES = {"algorithms", "guidance", "assets", "exact", "views"}
 MODULE_LINES, FUNCTION_LINES = 350, 60
 
 

@@ -6,8 +6,8 @@ import random
 import pytest
 import torch
 
-from tutorial_lib import playground
 from tutorial_lib.rewards import ink
+from tutorial_lib.views import playground
 
 
 @pytest.mark.parametrize("world", playground.PLANE_WORLDS)

@@ -16,8 +16,6 @@ from torch import Tensor
 
 from .checks import count, positive
 
-NODES = 9  # Gauss–Hermite nodes per axis
-
 
 class Grid:
     """n × n points on [−extent, extent]²: `axis` [n], `spacing`, `points` [n·n, 2] (float32, for networks)."""
@@ -42,12 +40,12 @@ class Grid:
         """How points x [B, 2] read a spline on this grid, worth keeping to read many splines there."""
         return _taps(x[:, 0].double(), self), _taps(x[:, 1].double(), self)
 
-    def hermite(self, sigma: float) -> tuple[Tensor, Tensor]:
-        """Gauss–Hermite shifts along one axis: S [NODES, n, n] and w with E_z f(· + σz) ≈ Σ_k w_k S_k f."""
-        nodes, weights = map(torch.as_tensor, np.polynomial.hermite_e.hermegauss(NODES))
+    def hermite(self, sigma: float, count: int) -> tuple[Tensor, Tensor]:
+        """Gauss–Hermite shifts along one axis: S [count, n, n] and w with E_z f(· + σz) ≈ Σ_k w_k S_k f."""
+        nodes, weights = map(torch.as_tensor, np.polynomial.hermite_e.hermegauss(count))
         nodes, weights = nodes.to(self.axis), (weights / weights.sum()).to(self.axis)
         taps = _taps((self.axis + sigma * nodes[:, None]).reshape(-1), self)
-        return self._rows(taps.places, taps.weights).reshape(NODES, self.n, self.n), weights
+        return self._rows(taps.places, taps.weights).reshape(count, self.n, self.n), weights
 
     def slope_matrix(self) -> Tensor:
         """[n, n] matrix from values along an axis to the slopes of their spline at the same points."""
@@ -73,8 +71,8 @@ class Grid:
         The first coordinate from its marginal, the second given the first; uniform within a cell.
         """
         rows = mass.sum(1)
-        i, within = _invert(rows.cumsum(0).unsqueeze(0), uniforms[:, :1].double())
-        j, across = _invert((mass / rows.clamp_min(1e-300)[:, None]).cumsum(1)[i[:, 0]], uniforms[:, 1:].double())
+        i, within = invert_cdf(rows.cumsum(0).unsqueeze(0), uniforms[:, :1].double())
+        j, across = invert_cdf((mass / rows.clamp_min(1e-300)[:, None]).cumsum(1)[i[:, 0]], uniforms[:, 1:].double())
         corner = torch.cat([i + within, j + across], 1) - 0.5
         return (corner * self.spacing - self.extent).float()
 
@@ -133,10 +131,10 @@ class Spline:
         return self.coefficients.reshape(-1)[flat]
 
 
-def _invert(cdf: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+def invert_cdf(cdf: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
     """The cell of each u [B, 1] under cdf [1 or B, n], and the share of that cell below u: both [B, 1]."""
     cdf = (cdf / cdf[:, -1:]).expand(len(u), -1).contiguous()
-    cell = torch.searchsorted(cdf, u).clamp_max(cdf.shape[1] - 1)
+    cell = torch.searchsorted(cdf, u.contiguous()).clamp_max(cdf.shape[1] - 1)
     high = cdf.gather(1, cell)
     low = torch.where(cell > 0, cdf.gather(1, (cell - 1).clamp_min(0)), 0.0)
     return cell, (u - low) / (high - low).clamp_min(1e-300)

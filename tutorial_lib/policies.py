@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .checks import batch_of, count
+from .checks import batch_of, count, positive
 from .denoisers import MLP, Denoiser
 from .schedules import NoiseSchedule
 
@@ -42,6 +42,11 @@ class Trajectory:
         """[T·B] in the order of `steps` → [T+1, B] with row 0 zero."""
         rows = values.reshape(self.T, -1)
         return torch.cat([torch.zeros_like(rows[:1]), rows])
+
+
+def log_ratio(u: Tensor, z: Tensor) -> Tensor:
+    """log N(z; u, I) − log N(z; 0, I) = u·z − ½‖u‖², for z = (x_{t−1} − ρ)/σ_t: [B, …] → [B]."""
+    return (u * z - u.square() / 2).flatten(1).sum(1)
 
 
 class Policy(nn.Module):
@@ -82,8 +87,7 @@ class Policy(nn.Module):
         """log p_θ(x_{t−1}|x_t) − log p_pre(x_{t−1}|x_t) of every step: [T+1, B], row 0 zero."""
         x_t, t, x_next = self._steps(path)
         rho, u = self.proposal(x_t, t)
-        z = (x_next - rho) / self.schedule.at("sigma", t, x_t)
-        return path.by_step((u * z - u.square() / 2).flatten(1).sum(1))
+        return path.by_step(log_ratio(u, (x_next - rho) / self.schedule.at("sigma", t, x_t)))
 
     def _steps(self, path: Trajectory) -> tuple[Tensor, Tensor, Tensor]:
         if path.T != self.schedule.T:
@@ -107,6 +111,28 @@ class DenoisingPolicy(Policy):
         return self.mean(x_t, t), torch.zeros_like(x_t)
 
 
+class Control(nn.Module):
+    """u_t(x_t) for points: [B, D], t → [B, D]. A network that is zero at the start, bent so that ‖u‖ stays below reach.
+
+    Without the bound one bad update can send paths so far out that no reward brings them back. A target very far from
+    the data may need a wider one.
+    """
+
+    def __init__(self, pretrained: DenoisingPolicy, width: int = 128, *, reach: float = 5.0):
+        super().__init__()
+        self.reach = positive("reach", reach)
+        if len(pretrained.shape) != 1:
+            raise ValueError(f"pass a control for data of shape {pretrained.shape}; the default one is for points [D]")
+        (dim,) = pretrained.shape
+        self.network = MLP(dim, dim, pretrained.schedule.T, width=width).to(pretrained.schedule.sigma.device)
+        nn.init.zeros_(self.network.last.weight)
+        nn.init.zeros_(self.network.last.bias)
+
+    def forward(self, x_t: Tensor, t: int | Tensor) -> Tensor:
+        u = self.network(x_t, t)
+        return u * (1 + u.square().sum(-1, keepdim=True) / self.reach**2).rsqrt()
+
+
 class SteeredPolicy(Policy):
     """The tunable policy: mean = pretrained.mean + σ_t · control(x_t, t). The control is zero at the start.
 
@@ -116,7 +142,7 @@ class SteeredPolicy(Policy):
     def __init__(self, pretrained: DenoisingPolicy, control: nn.Module | None = None, *, width: int = 128):
         super().__init__()
         self.schedule, self.shape = pretrained.schedule, pretrained.shape
-        self.control = control if control is not None else _zero_control(pretrained, width)
+        self.control = control if control is not None else Control(pretrained, width)
         self._frozen = (pretrained,)  # in a tuple, so that it is no submodule and its parameters are not ours
 
     @property
@@ -129,16 +155,6 @@ class SteeredPolicy(Policy):
     def shift(self, x_t: Tensor, t: int | Tensor) -> Tensor:
         """u_t(x_t) = control(x_t, t): [B, …] → [B, …]."""
         return self.control(batch_of("x_t", x_t, self.shape), self.schedule.check(t))
-
-
-def _zero_control(pretrained: DenoisingPolicy, width: int) -> nn.Module:
-    if len(pretrained.shape) != 1:
-        raise ValueError(f"pass a control for data of shape {pretrained.shape}; the default one is for points [D]")
-    (dim,) = pretrained.shape
-    control = MLP(dim, dim, pretrained.schedule.T, width=width)
-    nn.init.zeros_(control.last.weight)
-    nn.init.zeros_(control.last.bias)
-    return control.to(pretrained.schedule.sigma.device)
 
 
 def rollout(policy: Policy, n: int, *, generator: torch.Generator) -> Trajectory:

@@ -2,7 +2,19 @@
 
 from .frontier import Frontier, FrontierPoint
 from .gaussian_optimum import GaussianOptimum
+from .kernels import MomentMatched, sample_optimal
 from .soft_values import SoftValues
-from .tilted_density import GridValues, Tilt, TiltedDensity
+from .tilted_density import GridValues, Marginal, Tilt, TiltedDensity
 
-__all__ = ["Frontier", "FrontierPoint", "GaussianOptimum", "GridValues", "SoftValues", "Tilt", "TiltedDensity"]
+__all__ = [
+    "Frontier",
+    "FrontierPoint",
+    "GaussianOptimum",
+    "GridValues",
+    "Marginal",
+    "MomentMatched",
+    "SoftValues",
+    "Tilt",
+    "TiltedDensity",
+    "sample_optimal",
+]

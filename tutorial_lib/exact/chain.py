@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..grids import Grid, Spline, soft_blur_of
-from ..policies import DenoisingPolicy
+from ..policies import DenoisingPolicy, Policy
 from ..rewards import Reward
 from ..schedules import NoiseSchedule
 
@@ -41,7 +41,7 @@ class ChainOnGrids:
             for known, v in zip(splines, values, strict=True):
                 known.append(grid.spline(v))
             if t < self.schedule.T:
-                hermite = grid.hermite(float(sigma[t + 1]))
+                hermite = shifts(grid, self.schedule, t + 1)
                 ahead = [grid.spline(grid.soft_blur(v, hermite, a)) for v, a in zip(values, alphas, strict=True)]
         return splines
 
@@ -55,17 +55,22 @@ class ChainOnGrids:
         return float(alpha * (values / alpha + mass.log()).logsumexp(0))
 
 
-def pretrained_mass(pretrained: DenoisingPolicy, grid: Grid) -> Tensor:
-    """The chain's own law of x_0 as cell masses [n, n] that sum to one: N(0, I) pushed through every step on the grid.
+def shifts(grid: Grid, schedule: NoiseSchedule, t: int) -> tuple[Tensor, Tensor]:
+    """Gauss–Hermite shifts for the step from x_t; with few steps v is rough within one, and more nodes are needed."""
+    return grid.hermite(float(schedule.sigma[t]), max(9, min(41, 400 // schedule.T)))
 
-    Each step is the transpose of the backward one: masses are dealt to the spline around ρ(x, t), then blurred by σ_t.
+
+def law_of_x_0(policy: Policy, grid: Grid) -> Tensor:
+    """A policy's law of x_0 as cell masses [n, n] that sum to one: N(0, I) pushed through every step on the grid.
+
+    Each step is the transpose of the backward one: masses are dealt to the spline around the mean, then blurred by σ_t.
     """
     mass = grid.mass(-grid.points.double().square().sum(1) / 2)
-    for t in range(pretrained.schedule.T, 0, -1):
+    for t in range(policy.schedule.T, 0, -1):
         with torch.no_grad():
-            taps = grid.taps(pretrained.mean(grid.points, t))
+            taps = grid.taps(policy.mean(grid.points, t))
         dealt = grid.deal(mass.reshape(-1), *taps)
-        matrices, weights = grid.hermite(float(pretrained.schedule.sigma[t]))
+        matrices, weights = shifts(grid, policy.schedule, t)
         blur = torch.einsum("k,kij->ij", weights, matrices)
         mass = blur.mT @ dealt @ blur
     mass = mass.clamp_min(0)

@@ -17,7 +17,7 @@ from ..grids import Grid, Spline, soft_blur_of
 from ..metrics import Report
 from ..policies import DenoisingPolicy, Policy
 from ..rewards import Reward
-from .chain import ChainOnGrids
+from .chain import ChainOnGrids, shifts
 from .soft_values import SoftValues
 
 NEWTON_STEPS = 6
@@ -46,7 +46,7 @@ class GaussianOptimum(Policy):
             grid_t = chain.grids[t]
             values = envelope(chain.means[t - 1].double()).reshape(grid_t.n, grid_t.n)
             if t < self.schedule.T:
-                blurred = grid_t.spline(grid_t.soft_blur(values, grid_t.hermite(float(sigma[t + 1])), math.inf))
+                blurred = grid_t.spline(grid_t.soft_blur(values, shifts(grid_t, self.schedule, t + 1), math.inf))
         self.optimum = chain.start(grid_t.spline(values))
 
     @property

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from ..checks import batch_of, count, positive
+from ..grids import Spline
 from ..metrics import Report
 from ..policies import DenoisingPolicy, rollout, rollout_with
 from ..rewards import Reward, query
-from .chain import ChainOnGrids, hold, in_the_plane, seeded
+from .chain import ChainOnGrids, hold, in_the_plane, seeded, shifts
 
 
 class SoftValues:
@@ -76,6 +77,14 @@ class SoftValues:
     def grad(self, x: Tensor, t: int | Tensor) -> Tensor:
         """∇v_t(x): [B, 2] → [B, 2]. v_0 = r may jump: its slope is taken over ±σ_1, the width of the last step."""
         return self.by_time(x, t, lambda x, t: self._splines[t].grad(x) if t else self._reward_slope(x))
+
+    def blurred(self, t: int) -> Spline:
+        """W_t = α log E_z exp(v_{t−1}(· + σ_t z)/α) for t in 1..T: v_t(x) = W_t(ρ(x, t))."""
+        v = self._splines[self.schedule.check(t) - 1]
+        if t == 1:
+            return v  # W_1 is kept, as r itself is no spline
+        values = v(v.grid.points.double()).reshape(v.grid.n, v.grid.n)
+        return v.grid.spline(v.grid.soft_blur(values, shifts(v.grid, self.schedule, t), self.alpha))
 
     def _reward_slope(self, x: Tensor) -> Tensor:
         h = float(self.schedule.sigma[1])

@@ -10,7 +10,7 @@ from ..checks import positive
 from ..grids import Grid
 from ..policies import DenoisingPolicy, rollout
 from ..rewards import Reward, query
-from .chain import hold, in_the_plane, pretrained_mass, seeded
+from .chain import hold, in_the_plane, law_of_x_0, seeded
 
 FLOOR = 1e-300  # of densities, before a logarithm
 
@@ -26,6 +26,15 @@ class Tilt:
     objective: float
 
 
+@dataclass(frozen=True)
+class Marginal:
+    """One t at one α: the densities of p_pre,t and p*_t, and v_t, each [n, n]."""
+
+    pretrained: Tensor
+    density: Tensor
+    value: Tensor
+
+
 class TiltedDensity:
     """The target p_r ∝ p_pre exp(r/α), its marginals p*_t and values v_t for any α, fast enough for a slider.
 
@@ -39,7 +48,7 @@ class TiltedDensity:
         self.schedule = in_the_plane(pretrained).schedule
         self.grid = Grid(extent, grid, device=self.schedule.sigma.device)
         hold(rollout(pretrained, 2000, generator=seeded(self.schedule)).x[:1], extent, "pretrained")
-        self.pretrained = pretrained_mass(pretrained, self.grid)
+        self.pretrained = law_of_x_0(pretrained, self.grid)
         with torch.no_grad():
             self.reward = query(reward, self.grid.points).double().reshape(grid, grid)
         level, noise = (a.double()[1:, None, None] for a in (self.schedule.alpha_bar, self.schedule.noise))
@@ -70,6 +79,17 @@ class TiltedDensity:
         density_t = self._noised(mass)
         value = self._value(density_t, alpha, log_z)
         return torch.cat([mass.unsqueeze(0) / self.grid.spacing**2, density_t]), value
+
+    def marginal(self, alpha: float, t: int) -> Marginal:
+        """What `through_time` has at one t in 0..T alone, and p_pre,t, for the price of one t."""
+        t = int(self.schedule.check(t, least=0))
+        mass, log_z = self._tilted(alpha)
+        if t == 0:
+            return Marginal(self.pretrained / self.grid.spacing**2, mass / self.grid.spacing**2, self.reward)
+        kernel, log_pretrained = self._kernel[t - 1], self._log_pretrained_t[t - 1]
+        density = kernel @ mass @ kernel.mT
+        value = float(alpha) * (density.clamp_min(FLOOR).log() - log_pretrained + log_z)
+        return Marginal(log_pretrained.exp(), density, value.clamp_min(float(self.reward.min())))
 
     def values(self, alpha: float) -> "GridValues":
         """v_t at one α as a function of points, for value-weighted sampling."""

@@ -32,7 +32,10 @@ class ValueWeightedPolicy(Policy):
 
     def proposal(self, x_t: Tensor, t: int | Tensor) -> tuple[Tensor, Tensor]:
         rho = self.pretrained.mean(x_t, t)
-        return rho, self.strength * self.schedule.at("sigma", t, x_t) / self.alpha * self.value.grad(rho, t - 1)
+        slope = self.value.grad(rho, t - 1)
+        if slope.shape != rho.shape:
+            raise ValueError(f"value.grad must return shape {list(rho.shape)}, as x has, got {list(slope.shape)}")
+        return rho, self.strength * self.schedule.at("sigma", t, x_t) / self.alpha * slope
 
 
 def sample(

@@ -1,15 +1,29 @@
-r"""Estimators of the soft value v_t for value-weighted sampling (§6.2).
+r"""Estimators of the soft value v_t for value-weighted sampling and its derivative-free forms (§6.2).
 
-    Tweedie:  v_t(x_t) ≈ r(x̂_0(x_t, t))
+    Tweedie       v_t(x_t) ≈ r(x̂_0(x_t, t))                  no training; right only where x_0 is all but known
+    Monte Carlo   exp(v_t/α) = E_pre[exp(r(x_0)/α) | x_t]     regression on the rewards that pretrained paths end in
+    soft Q        exp(v_t/α) = E_pre[exp(v_{t−1}/α) | x_t]    regression on the value one step ahead, v_0 = r
 
-takes the reward of the expected sample for the soft average of the rewards: right at t = 0, where x_0 is known, and
-crude at high noise, where x̂_0 lies between the modes."""
+Both expectations are fitted in units of α, f = v/α against an outcome y, by the LINEX loss (Varian 1975)
+
+    ℓ(f, y) = e^{y−f} − (y − f) − 1,     dE[ℓ]/df = 0  ⇔  e^f = E[e^y],
+
+so that the fitted f is a consistent estimator of log E[e^y|x_t], as it would be by the squared error of e^f. But that
+one sees little beyond the few states where e^f is largest; in ℓ every state counts alike.
+"""
+
+import copy
 
 import torch
 from torch import Tensor
+from tqdm.auto import tqdm
 
-from ..policies import DenoisingPolicy
+from ..algorithms import STEADY, ValueNetwork
+from ..checks import count, positive
+from ..policies import DenoisingPolicy, rollout
 from ..rewards import Reward, name_of, query
+
+STEEP = 9.0  # where e^{y−f} goes on as a straight line: an outcome e⁹ times the fit pulls hard enough
 
 
 class Tweedie:
@@ -18,12 +32,14 @@ class Tweedie:
     def __init__(self, pretrained: DenoisingPolicy, reward: Reward):
         self.pretrained, self.reward = pretrained, reward
 
-    def __call__(self, x: Tensor, t: int) -> Tensor:
-        """[B, …], t in 0..T → [B]."""
+    def __call__(self, x: Tensor, t: int | Tensor) -> Tensor:
+        """[B, …], t in 0..T, a number or [B] → [B]."""
         self.pretrained.schedule.check(t, least=0)
-        return query(self.reward, self.pretrained.denoiser(x, t) if t else x)
+        at = torch.as_tensor(t, device=x.device)
+        known = (at == 0).reshape(-1, *[1] * (x.ndim - 1))
+        return query(self.reward, torch.where(known, x, self.pretrained.denoiser(x, at.clamp_min(1))))
 
-    def grad(self, x: Tensor, t: int) -> Tensor:
+    def grad(self, x: Tensor, t: int | Tensor) -> Tensor:
         """∇_x r(x̂_0(x, t)): [B, …] → [B, …]. ValueError for a reward without a gradient."""
         with torch.enable_grad():
             x = x.detach().requires_grad_()
@@ -33,3 +49,103 @@ class Tweedie:
                     f"expected a differentiable reward, got {name_of(self.reward)}, which returns no gradient"
                 )
             return torch.autograd.grad(value.sum(), x)[0]
+
+
+class LearnedValue:
+    """v_t of points by a small network that `monte_carlo` or `soft_q` has fitted; queries: rewards asked for.
+
+    v_0 is the reward itself; its slope is the network's, so that a reward may be a black box.
+    """
+
+    def __init__(self, network: ValueNetwork, pretrained: DenoisingPolicy, reward: Reward, alpha: float, queries: int):
+        self.network, self.pretrained, self.reward = network, pretrained, reward
+        self.alpha, self.queries = alpha, queries
+
+    @torch.no_grad()
+    def __call__(self, x: Tensor, t: int | Tensor) -> Tensor:
+        """[B, D], t in 0..T, a number or [B] → [B]."""
+        self.pretrained.schedule.check(t, least=0)
+        v = self.alpha * self.network(x, t)
+        known = torch.as_tensor(t, device=x.device).expand(len(x)) == 0
+        if known.any():
+            v[known] = query(self.reward, x[known]).to(v)
+        return v
+
+    def grad(self, x: Tensor, t: int | Tensor) -> Tensor:
+        """∇v_t(x): [B, D] → [B, D]."""
+        self.pretrained.schedule.check(t, least=0)
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            return torch.autograd.grad(self.alpha * self.network(x, t).sum(), x)[0]
+
+
+def linex(f: Tensor, y: Tensor) -> Tensor:
+    """Mean of e^{y−f} − (y − f) − 1 over f, y [B]: least where e^f = E[e^y]. Straight from y − f = STEEP on."""
+    above = y - f
+    return (above.clamp_max(STEEP).exp() * (1 + (above - STEEP).clamp_min(0)) - above - 1).mean()
+
+
+def monte_carlo(
+    pretrained: DenoisingPolicy, reward: Reward, *, alpha: float, generator: torch.Generator, **options
+) -> LearnedValue:
+    """v_t by regression on exp(r/α) of whole pretrained paths: no bias but the network's, and rare rewards as noise."""
+    return _fit(pretrained, reward, pretrained.schedule.T, alpha, generator, **options)
+
+
+def soft_q(
+    pretrained: DenoisingPolicy, reward: Reward, *, alpha: float, generator: torch.Generator, **options
+) -> LearnedValue:
+    """v_t by regression on the value one step ahead, of a copy of the network that follows slowly: little noise, but
+    the copy's errors are passed on from t to t + 1."""
+    return _fit(pretrained, reward, 1, alpha, generator, **options)
+
+
+def _fit(
+    pretrained: DenoisingPolicy,
+    reward: Reward,
+    ahead: int,
+    alpha: float,
+    generator: torch.Generator,
+    *,
+    paths: int = 8192,
+    iterations: int = 600,
+    batch: int = 2048,
+    learning_rate: float = 5e-3,
+    follow: float = 0.1,
+    width: int = 64,
+    progress: bool = False,
+) -> LearnedValue:
+    """Regress f_t(x_t) on f_{t−ahead}(x_{t−ahead}), or on r/α where that is x_0 or beyond, over `paths` kept paths.
+
+    Each batch is `batch` pairs (x_t, t), t in 0..T. follow: the share of its way to the network that the copy goes in
+    each iteration. FloatingPointError where the loss does not stay finite.
+    """
+    alpha, learning_rate = positive("alpha", alpha), positive("learning_rate", learning_rate)
+    paths, iterations, batch = count("paths", paths, least=2), count("iterations", iterations), count("batch", batch)
+    if not 0 < follow <= 1:
+        raise ValueError(f"follow must lie in (0, 1], got {follow!r}")
+    x, T = rollout(pretrained, paths, generator=generator).x, pretrained.schedule.T
+    with torch.no_grad():
+        r = query(reward, x[0]) / alpha
+    network = ValueNetwork(pretrained, generator=generator, width=width)
+    network.adapt(r)
+    network.center = (r.logsumexp(0) - r.new_tensor(paths).log()).item()  # v_T nearly; no y exceeds it by > log n
+    slow = copy.deepcopy(network)
+    optimiser = torch.optim.Adam(network.parameters(), lr=learning_rate)
+    for iteration in tqdm(range(iterations), disable=not progress):
+        optimiser.param_groups[0]["lr"] = learning_rate * min(1, (1 - iteration / iterations) / (1 - STEADY))
+        t, i = (torch.randint(m, (batch,), device=x.device, generator=generator) for m in (T + 1, paths))
+        s = (t - ahead).clamp_min(0)
+        with torch.no_grad():
+            y = torch.where(s > 0, slow(x[s, i], s), r[i]) if ahead < T else r[i]
+        loss = linex(network(x[t, i], t), y)
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        if not torch.isfinite(loss):
+            raise FloatingPointError(f"expected a finite loss in iteration {iteration + 1}, got {loss.item()}")
+        optimiser.step()
+        with torch.no_grad():
+            for kept, weight in zip(slow.parameters(), network.parameters(), strict=True):
+                kept.lerp_(weight, follow)
+    return LearnedValue(network.requires_grad_(False), pretrained, reward, alpha, paths)

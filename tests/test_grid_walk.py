@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from tutorial_lib import mdp_views, plots
+from tutorial_lib import plots
 from tutorial_lib.mdp import grid_world, soft_value_iteration, trajectories
+from tutorial_lib.views import grid_walk
 
 
-@pytest.mark.parametrize("slip", mdp_views.SLIPS)
+@pytest.mark.parametrize("slip", grid_walk.SLIPS)
 def test_a_scene_lies_between_its_limits_and_falls(slip):
-    scene = mdp_views.scene(slip)
+    scene = grid_walk.scene(slip)
     assert (scene.values.diff() < 0).all() and (scene.returns.diff() < 1e-12).all()
     assert (scene.values <= scene.returns).all()
     assert scene.reference < scene.values.min() and scene.values.max() < scene.hard
@@ -25,21 +26,21 @@ def test_a_scene_lies_between_its_limits_and_falls(slip):
 @pytest.mark.parametrize("alpha", torch.logspace(-2, 1, 13).tolist())
 @pytest.mark.parametrize("slip", [0.0, 0.1, 0.5])
 def test_an_answer_adds_up(slip, alpha):
-    world = mdp_views.scene(slip).world
-    found = mdp_views.answer(world, alpha)
+    world = grid_walk.scene(slip).world
+    found = grid_walk.answer(world, alpha)
     assert found.value == pytest.approx(found.reward - alpha * found.kl, abs=1e-12)
     assert found.visits.sum().item() == pytest.approx(world.horizon)
     assert found.ends.sum().item() == pytest.approx(1)
 
 
 def test_300_random_settings_give_a_picture_and_words():
-    settings, view = random.Random(0), mdp_views.WalkView(mdp_views.scene(0.1))
+    settings, view = random.Random(0), grid_walk.WalkView(grid_walk.scene(0.1))
     for i in range(300):
-        low, high = map(math.log10, mdp_views.ALPHAS)
-        scene = mdp_views.scene(settings.choice(mdp_views.SLIPS))
-        found = mdp_views.answer(scene.world, 10 ** settings.uniform(low, high))
+        low, high = map(math.log10, grid_walk.ALPHAS)
+        scene = grid_walk.scene(settings.choice(grid_walk.SLIPS))
+        found = grid_walk.answer(scene.world, 10 ** settings.uniform(low, high))
         view.draw(scene, found)
-        text = mdp_views.in_words(scene, found)
+        text = grid_walk.in_words(scene, found)
         assert "nan" not in text and "−0%" not in text
         assert torch.allclose(found.solution.policy.sum(-1), torch.ones(1, dtype=torch.float64))
         if i % 10 == 0:
@@ -47,27 +48,27 @@ def test_300_random_settings_give_a_picture_and_words():
 
 
 def test_the_words_say_what_was_found():
-    scene = mdp_views.scene(0.0)
-    text = mdp_views.in_words(scene, mdp_views.answer(scene.world, 0.01))
+    scene = grid_walk.scene(0.0)
+    text = grid_walk.in_words(scene, grid_walk.answer(scene.world, 0.01))
     assert "Return 0.70" in text and "at the goal 100%" in text and "the habit's own −0.89" in text
 
 
 def test_the_picture_follows_alpha_and_slip():
-    view, frames = mdp_views.WalkView(mdp_views.scene(0.1)), set()
+    view, frames = grid_walk.WalkView(grid_walk.scene(0.1)), set()
     for slip, alpha in ((0.1, 0.2), (0.1, 0.21), (0.15, 0.2), (0.1, 0.2)):
-        view.draw(mdp_views.scene(slip), mdp_views.answer(mdp_views.scene(slip).world, alpha))
+        view.draw(grid_walk.scene(slip), grid_walk.answer(grid_walk.scene(slip).world, alpha))
         frames.add(view.picture.frame())
     assert len(frames) == 3, "three settings, and the first of them twice"
 
 
 def test_the_panels_keep_their_size_when_nothing_is_drawn_yet():
-    view = mdp_views.WalkView(mdp_views.scene(0.0))
+    view = grid_walk.WalkView(grid_walk.scene(0.0))
     assert all(ax.get_position().width > 0.2 for ax in view.picture.figure.axes)
 
 
 def test_arrows_are_as_long_as_the_root_of_their_chance():
     world = grid_world(3, habit=(0.25, 0.25, 0.5, 0.0), slip=0.5)
-    drawn = mdp_views.show_policy(plt.figure().subplots(), world, world.reference[0])
+    drawn = grid_walk.show_policy(plt.figure().subplots(), world, world.reference[0])
     along = np.stack([np.asarray(drawn.U), np.asarray(drawn.V)])
     assert along[0, :4].tolist() == pytest.approx([0.21, 0, -0.42 * 0.5**0.5, 0])
     assert along[1, :4].tolist() == pytest.approx([0, 0.21, 0, 0])
@@ -78,7 +79,7 @@ def test_arrows_are_as_long_as_the_root_of_their_chance():
 def test_a_cell_stands_where_its_state_says():
     world, ax = grid_world(4), plt.figure().subplots()
     values = torch.arange(16.0)
-    mesh = mdp_views.show_cells(ax, world, values, color=plots.TUNED, top=16)
+    mesh = grid_walk.show_cells(ax, world, values, color=plots.TUNED, top=16)
     shown: Any = mesh.get_array()
     assert shown[3, 1] == 1 * 4 + 3  # row y, column x
     assert shown.mask[0, 3] and shown.mask[0, 1] and not shown.mask[0, 0]
@@ -88,7 +89,7 @@ def test_a_cell_stands_where_its_state_says():
 def test_without_luck_every_dot_is_on_the_line():
     world, ax = grid_world(3, horizon=5), plt.figure().subplots()
     before = trajectories(world, world.reference)
-    mdp_views.show_laws(ax, before, trajectories(world, soft_value_iteration(world, 0.3).policy), 0.3)
+    grid_walk.show_laws(ax, before, trajectories(world, soft_value_iteration(world, 0.3).policy), 0.3)
     (line,), (dots,) = ax.lines, ax.collections
     x0, x1, y0, y1 = np.asarray(line.get_data(), dtype=float).flatten()
     x, y = np.asarray(dots.get_offsets()).T
@@ -97,7 +98,7 @@ def test_without_luck_every_dot_is_on_the_line():
 
 
 def test_the_widget_answers_its_controls():
-    box = mdp_views.walk()
+    box = grid_walk.walk()
     alpha, slip = (column.children[0] for column in box.children[0].children)
     image, text = box.children[1:]
     before = image.value, text.value

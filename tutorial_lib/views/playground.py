@@ -14,15 +14,15 @@ import matplotlib.pyplot as plt
 import torch
 from torch import Tensor
 
-from . import plots, worlds
-from .exact import Frontier, FrontierPoint, GridValues, Tilt, TiltedDensity
-from .grids import Grid
-from .guidance.value_weighted import ValueWeightedPolicy
-from .guidance.values import Tweedie
-from .metrics import rollout_with_kl
-from .rewards import query
-from .widgets import Picture, choice, log_slider, moving_image, slider, together, words
-from .worlds import World
+from .. import plots, worlds
+from ..exact import Frontier, FrontierPoint, GridValues, Tilt, TiltedDensity
+from ..grids import Grid
+from ..guidance.value_weighted import ValueWeightedPolicy
+from ..guidance.values import Tweedie
+from ..metrics import rollout_with_kl
+from ..rewards import query
+from ..widgets import Picture, choice, log_slider, moving_image, slider, together, words
+from ..worlds import World
 
 EXACT, EXACT_VALUE, TWEEDIE = METHODS = (
     "exact soft-optimal chain",

@@ -1,0 +1,122 @@
+"""α = 0 collapses, α > 0 keeps the good modes, α too large moves nothing: the exact optimum and a trained policy."""
+
+import itertools
+import math
+
+import pytest
+import torch
+
+from tutorial_lib.diversity import entropy, mode_shares, modes_covered
+from tutorial_lib.exact import TiltedDensity
+from tutorial_lib.metrics import evaluate
+from tutorial_lib.policies import SteeredPolicy, rollout
+
+from ..oracles import RING_EXTENT, ring, ring_mixture, seeded
+
+CLAIM = dict(
+    number="3.3",
+    section="§3",
+    statement="Mechanism 2: at α = 0 entropy and covered modes fall, though the objective asks for no such thing; with "
+    "α > 0 every good mode stays. Break condition: α too large leaves the reward where it was.",
+    notebook="03_denoising_as_an_mdp",
+    function="tutorial_lib.diversity.modes_covered",
+)
+T, GOOD, SEEDS = 20, [1, 4, 6], range(3)
+LEAST = math.log(2 * math.pi * math.e * float(ring(T).schedule.sigma[1]) ** 2)  # H(x_0) ≥ H(x_0|x_1)
+
+
+def islands(x):
+    """Three equally high hills, on three of the ring's clusters."""
+    return torch.exp(-(x[:, None] - ring_mixture().means[GOOD]).square().sum(-1) / 1.28).sum(1)
+
+
+@pytest.fixture(scope="module")
+def tilted():
+    return TiltedDensity(ring(T), islands, extent=RING_EXTENT, grid=161)
+
+
+def climb(alpha, seed, iterations=160, n=256):
+    """Plain reparametrised ascent on E[r] − α Σ KL_t."""
+    torch.manual_seed(seed)
+    pretrained, generator = ring(T), seeded(seed)
+    policy = SteeredPolicy(pretrained, width=64)
+    optimiser = torch.optim.Adam(policy.parameters(), lr=3e-3)
+    for _ in range(iterations):
+        x, kl = torch.randn(n, 2, generator=generator), torch.zeros(n)
+        for t in range(T, 0, -1):
+            kl = kl + policy.kl(x, t)
+            x = policy.mean(x, t) + pretrained.sigma(t) * torch.randn(n, 2, generator=generator)
+        optimiser.zero_grad()
+        (alpha * kl - islands(x)).mean().backward()
+        torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
+        optimiser.step()
+    return policy
+
+
+def measured(alpha, seed):
+    """(x_0 of 4000 samples, reward) of a trained policy."""
+    policy = climb(alpha, seed)
+    return rollout(policy, 4000, generator=seeded(100)).x_0, evaluate(
+        policy, islands, alpha=alpha, n=4000, generator=seeded(101)
+    )
+
+
+def test_claim_3_3_without_alpha_one_mode_is_left(claim):
+    rows = [(x, report.reward) for x, report in (measured(0.0, seed) for seed in SEEDS)]
+    modes, H = [modes_covered(x, ring_mixture()) for x, _ in rows], [entropy(x) for x, _ in rows]
+    before = entropy(rollout(ring(T), 4000, generator=seeded(100)).x_0)
+    claim.record(
+        label="α = 0, trained, three seeds",
+        measured=f"modes {modes} of 8, entropy {max(H):.2f} nats at most (pretrained {before:.2f}), "
+        f"reward ≥ {min(r for _, r in rows):.2f} of 1",
+        threshold="one mode, entropy 3 nats down",
+        floor=f"least entropy of the family {LEAST:.2f}",
+    )
+    assert modes == [1, 1, 1] and max(H) < before - 3 and min(r for _, r in rows) > 0.9
+    assert min(H) > LEAST - 0.1
+
+
+def test_claim_3_3_with_alpha_the_good_modes_stay(claim):
+    rows = [measured(0.2, seed) for seed in SEEDS]
+    shares = torch.stack([mode_shares(x, ring_mixture())[GOOD] for x, _ in rows])
+    H, reward = [entropy(x) for x, _ in rows], [report.reward for _, report in rows]
+    claim.record(
+        label="α = 0.2, trained, three seeds",
+        measured=f"least share of a good mode {shares.min():.2f}, entropy ≥ {min(H):.2f} nats, "
+        f"reward ≥ {min(reward):.2f} (pretrained 0.46)",
+        threshold="each good mode ≥ 0.05, entropy ≥ 1 nat",
+        floor="0.003 (s.e. of a share, n = 4000)",
+    )
+    assert shares.min() >= 0.05 and min(H) >= 1 and min(reward) >= 0.65
+
+
+def test_claim_3_3_the_optimum_keeps_every_good_mode(tilted, claim):
+    points, alphas = tilted.grid.points, torch.logspace(-2, 2, 17).tolist()
+    targets = [tilted.at(alpha) for alpha in alphas]
+    shares = torch.stack([mode_shares(points, ring_mixture(), weights=t.mass.reshape(-1)) for t in targets])
+    H = [-torch.special.xlogy(t.mass, t.mass / tilted.grid.spacing**2).sum().item() for t in targets]
+    least = shares[:, GOOD].min().item()
+    claim.record(
+        label="exact optimum, α from 0.01 to 100",
+        measured=f"least share of a good mode {least:.2f}; entropy {H[0]:.2f} to {H[-1]:.2f} nats, rising",
+        threshold="≥ 0.05, entropy rising",
+    )
+    assert least >= 0.05 and all(b > a for a, b in itertools.pairwise(H))
+
+
+def test_claim_3_3_too_much_alpha_paralyses(tilted, claim):
+    """The optimum's gain is Var[r]/α to first order, and a trained policy's is no larger than its noise."""
+    mean = (tilted.pretrained * tilted.reward).sum().item()
+    variance = (tilted.pretrained * (tilted.reward - mean) ** 2).sum().item()
+    gain = tilted.at(100.0).reward - mean
+    _, report = measured(100.0, 0)
+    off = (report.reward - mean) / report.reward_se
+    claim.record(
+        label="α = 100",
+        measured=f"reward up by {gain:.4f} at the optimum (Var[r]/α = {variance / 100:.4f}), "
+        f"trained {off:+.1f} s.e. from the pretrained {mean:.2f}",
+        threshold="≤ 0.01; ≤ 4 s.e.",
+        floor=f"1 s.e. = {report.reward_se:.3f}",
+        seed=0,
+    )
+    assert gain <= 0.01 and gain == pytest.approx(variance / 100, rel=0.05) and abs(off) <= 4

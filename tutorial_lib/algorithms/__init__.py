@@ -1,0 +1,146 @@
+r"""Fine-tuning algorithms (§5, §6), one idea a file: a pure loss under its equation, and `fine_tune`, which trains.
+
+    maximise  J(θ) = E[r(x_0)] − α Σ_t E[KL_t]   ⇔   log p_θ/p_pre (x_{t−1}|x_t) = (v_{t−1}(x_{t−1}) − v_t(x_t))/α
+
+Every `fine_tune(policy, reward, *, alpha, generator, …)` changes `policy` in place and yields a Step an iteration: stop
+iterating to stop training. Inside, rewards and values are in units of α, so that one set of defaults fits every α.
+"""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from ..checks import count, positive
+from ..denoisers import MLP
+from ..policies import Policy, Trajectory
+from ..rewards import QueryCounter, Reward, query
+
+STEADY = 0.5  # share of the iterations before the learning rate begins to fall
+
+
+@dataclass(frozen=True)
+class Step:
+    """One iteration, measured on the samples that it trained on: J = reward − α·kl, the loss, and the bill so far.
+
+    iterations: how many are planned; queries: samples that the reward was asked about; seconds: spent inside
+    `fine_tune`; extra: what only this algorithm has, by name.
+    """
+
+    iteration: int
+    iterations: int
+    objective: float
+    reward: float
+    kl: float
+    loss: float
+    queries: int
+    seconds: float
+    extra: Mapping[str, float] = field(default_factory=dict)
+
+
+def run(steps: Iterable[Step], *, progress: bool = False) -> list[Step]:
+    """Every Step of a `fine_tune`, behind a progress bar if asked. Interrupting keeps policy and parameters."""
+    history: list[Step] = []
+    with tqdm(disable=not progress) as bar:
+        for step in steps:
+            bar.total = step.iterations
+            bar.set_postfix_str(f"J {step.objective:.3f}, reward {step.reward:.3f}, KL {step.kl:.2f}", refresh=False)
+            bar.update()
+            history.append(step)
+    return history
+
+
+class Training:
+    """What every loop here keeps: optimiser and learning rate, the counted reward, and the clock."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        reward: Reward,
+        *,
+        alpha: float,
+        iterations: int,
+        learning_rate: float,
+        helpers: Iterable[nn.Module] = (),
+    ):
+        if not hasattr(policy, "pretrained") or not any(p.requires_grad for p in policy.parameters()):
+            raise ValueError(
+                f"expected a policy with parameters to tune, such as SteeredPolicy(pretrained), "
+                f"got {type(policy).__name__}"
+            )
+        self.policy, self.alpha = policy, positive("alpha", alpha)
+        self.iterations, self.iteration = count("iterations", iterations), 0
+        self.reward, self.seconds = QueryCounter(reward), 0.0
+        self.weights = [p for module in (policy, *helpers) for p in module.parameters() if p.requires_grad]
+        self._rate = positive("learning_rate", learning_rate)
+        self.optimiser = torch.optim.Adam(self.weights, lr=self._rate)
+
+    def __iter__(self) -> Iterator[int]:
+        for iteration in range(1, self.iterations + 1):
+            self.iteration, self._began = iteration, time.perf_counter()
+            left = 1 - (iteration - 1) / self.iterations
+            self.optimiser.param_groups[0]["lr"] = self._rate * min(1, left / (1 - STEADY))
+            yield iteration
+
+    def rewards(self, x_0: Tensor) -> Tensor:
+        """r(x_0)/α, counted and checked: [n, …] → [n]. A NaN stops the run before anything has changed."""
+        return query(self.reward, x_0) / self.alpha
+
+    def descend(self, loss: Tensor) -> None:
+        """One step of Adam, gradients clipped to norm 1. FloatingPointError, and no step, where they are not finite."""
+        self.optimiser.zero_grad()
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self.weights, 1.0)
+        if not torch.isfinite(loss + norm):
+            raise FloatingPointError(
+                f"expected a finite loss in iteration {self.iteration}, got {loss.item()} with gradient norm "
+                f"{norm.item()}; the parameters before this step are kept; try a learning rate below {self._rate:g}"
+            )
+        self.optimiser.step()
+
+    def step(self, loss: float, r: Tensor, kl: Tensor, **extra: float) -> Step:
+        """The Step to yield: r [n] in units of α, kl [n]."""
+        self.seconds += time.perf_counter() - self._began
+        reward, paid = self.alpha * r.mean().item(), kl.mean().item()
+        J, queries = reward - self.alpha * paid, self.reward.queries
+        return Step(self.iteration, self.iterations, J, reward, paid, loss, queries, self.seconds, extra)
+
+
+def minibatches(n: int, parts: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+    """0..n−1 in random order, dealt to about `parts` index tensors."""
+    return torch.randperm(n, generator=generator, device=generator.device).chunk(parts)
+
+
+class ValueNetwork(nn.Module):
+    """v_t(x_t)/α of points: [B, D], t → [B]. It starts at the mean of the first rewards, in units of their spread."""
+
+    def __init__(self, policy: Policy, *, generator: torch.Generator, width: int = 64):
+        super().__init__()
+        if len(policy.shape) != 1:
+            raise ValueError(f"a value network needs points [D], got data of shape {list(policy.shape)}")
+        seed = torch.randint(2**31, (), device=generator.device, generator=generator)
+        with torch.random.fork_rng(devices=[]):  # the weights, too, come from the caller's generator alone
+            torch.manual_seed(int(seed))
+            network = MLP(policy.shape[0], 1, policy.schedule.T, width=width)
+        self.network = network.to(policy.schedule.sigma.device)
+        nn.init.zeros_(self.network.last.weight)
+        nn.init.zeros_(self.network.last.bias)
+        self.center, self.scale = 0.0, 0.0
+
+    def forward(self, x_t: Tensor, t: int | Tensor) -> Tensor:
+        return self.center + self.scale * self.network(x_t, t).squeeze(1)
+
+    def adapt(self, r: Tensor) -> None:
+        """Take mean and spread from the first batch of r/α [n]."""
+        if not self.scale:
+            self.center, self.scale = r.mean().item(), max(r.std().item(), 1e-3)
+
+
+def path_kl(policy: Policy, path: Trajectory) -> Tensor:
+    """Σ_t ½‖u_t‖² along each path: [B]."""
+    x, t, _ = path.steps()
+    with torch.no_grad():
+        return path.by_step(policy.kl(x, t)).sum(0)

@@ -1,0 +1,108 @@
+r"""Reward-weighted MLE (§6.1): supervised learning on samples weighted by exp(r/α).
+
+    minimise  E_{x_0 ~ p_r} Σ_t E_{q(x_t|x_0)} [ ½‖u_t(x_t) − (c⁰_t x_0 + c¹_t x_t − ρ(x_t, t))/σ_t‖² ]
+    where     p_r ∝ p_pre exp(r/α)
+
+It is the pretraining loss in units of σ_t (claim 6.3), and a forward KL from p_r. Fine-tuning leaves the noising
+direction as it was (§4), so x_t is drawn afresh from q(x_t|x_0) as often as one likes: every reward is asked for once,
+and used many times. Offline, x_0 comes from p_pre and the weights soon rest on a few samples; online it comes from p_θ
+with the weights exp(r/α) p_pre/p_θ of its whole path, which even out as p_θ improves. Where they do not yet, they are
+tempered: raised to the power that leaves the effective sample size at a share `effective` of n.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from ..checks import count
+from ..denoisers import Denoiser
+from ..policies import DenoisingPolicy, Policy, SteeredPolicy, rollout
+from ..rewards import Reward
+from . import Step, Training, path_kl
+
+
+def loss(policy: Policy, x_0: Tensor, x_t: Tensor, t: Tensor, weight: Tensor | float = 1.0) -> Tensor:
+    """Weighted mean of ½‖u_t − u target‖² over x_0, x_t [B, …], t [B]; weights [B] of mean one, or 1 for x_0 ~ p_r."""
+    rho, u = policy.proposal(x_t, t)
+    target = (policy.schedule.posterior_mean(x_0, x_t, t) - rho) / policy.schedule.at("sigma", t, x_t)
+    return (weight * (u - target).flatten(1).square().sum(1) / 2).mean()
+
+
+class Retrained(Policy):
+    """Another denoiser in the same steps, mean = c⁰_t x̂_0(x_t, t) + c¹_t x_t: the whole model tuned, not a control.
+
+    `loss` is then the denoising loss, (c⁰_t)²/2σ_t² ‖x̂_0 − x_0‖² at each t (claim 6.3).
+    """
+
+    def __init__(self, pretrained: DenoisingPolicy, denoiser: Denoiser):
+        super().__init__()
+        self.schedule, self.shape, self.denoiser = pretrained.schedule, pretrained.shape, denoiser
+        self._frozen = (pretrained,)  # in a tuple, so that its parameters are not ours
+
+    @property
+    def pretrained(self) -> DenoisingPolicy:
+        return self._frozen[0]
+
+    def proposal(self, x_t: Tensor, t: int | Tensor) -> tuple[Tensor, Tensor]:
+        rho = self.pretrained.mean(x_t, t)
+        mean = self.schedule.posterior_mean(self.denoiser(x_t, t), x_t, t)
+        return rho, (mean - rho) / self.schedule.at("sigma", t, x_t)
+
+
+def share_of_samples(weights: Tensor) -> float:
+    """Effective sample size 1/Σw² of weights [n] that sum to one, as a share of n."""
+    return 1 / (weights.square().sum().item() * len(weights))
+
+
+def tempered(log_weights: Tensor, effective: float) -> Tensor:
+    """softmax(λ log w) [n], with the largest λ ≤ 1 whose effective sample size is at least a share `effective`."""
+    low, high = 0.0, 1.0
+    if share_of_samples(log_weights.softmax(0)) >= effective:
+        return log_weights.softmax(0)
+    for _ in range(30):
+        middle = (low + high) / 2
+        enough = share_of_samples((middle * log_weights).softmax(0)) >= effective
+        low, high = (middle, high) if enough else (low, middle)
+    return (low * log_weights).softmax(0)
+
+
+def fine_tune(
+    policy: SteeredPolicy | Retrained,
+    reward: Reward,
+    *,
+    alpha: float,
+    generator: torch.Generator,
+    iterations: int = 15,
+    n: int = 1024,
+    updates: int = 20,
+    batch: int = 3200,
+    online: bool = True,
+    effective: float = 0.1,
+    learning_rate: float = 4e-3,
+) -> Iterator[Step]:
+    """Each iteration: n paths of the policy (of p_pre where not `online`, all of them kept), then `updates` steps of
+    Adam on batches drawn by weight. Step.extra["effective"]: the untempered weights' effective sample size / n.
+    """
+    n, updates, batch = count("n", n, least=2), count("updates", updates), count("batch", batch)
+    if not 0 < effective < 1:
+        raise ValueError(f"effective must lie in (0, 1), got {effective!r}")
+    training = Training(policy, reward, alpha=alpha, iterations=iterations, learning_rate=learning_rate)
+    T, device = policy.schedule.T, policy.schedule.sigma.device
+    kept: list[tuple[Tensor, Tensor]] = []
+    for _ in training:
+        path = rollout(policy if online else policy.pretrained, n, generator=generator)
+        r, kl = training.rewards(path.x_0).detach(), path_kl(policy, path)
+        with torch.no_grad():
+            log_weight = r - policy.log_ratio(path).sum(0) if online else r
+        kept = [(path.x_0, log_weight)] if online else [*kept, (path.x_0, log_weight)]
+        x_0, log_weights = (torch.cat(part) for part in zip(*kept, strict=True))
+        weights, total = tempered(log_weights, effective), 0.0
+        for _ in range(updates):
+            chosen = torch.multinomial(weights, batch, replacement=True, generator=generator)
+            t = torch.randint(1, T + 1, (batch,), device=device, generator=generator)
+            x_t, _ = policy.schedule.add_noise(x_0[chosen], t, generator=generator)
+            objective = loss(policy, x_0[chosen], x_t, t)
+            training.descend(objective)
+            total += objective.item() / updates
+        yield training.step(total, r, kl, effective=share_of_samples(log_weights.softmax(0)))

@@ -1,0 +1,52 @@
+r"""Classifier-free guidance (§1.2.2, §8; Ho & Salimans 2022): steer by the difference that a condition makes.
+
+    x̂_0^γ(x_t) = x̂_0(x_t) + γ (x̂_0(x_t | y) − x̂_0(x_t))
+
+γ = 0 is the model of p(x), γ = 1 that of p(x|y); beyond 1 the difference is exaggerated. By Tweedie it is
+(1−ᾱ_t)/√ᾱ_t ∇log p_t(y|x_t), the gradient of a classifier that nobody had to train.
+Shapes: B particles, D dimensions; t is a whole number in 1..T."""
+
+import torch
+from torch import Tensor
+
+from ..policies import DenoisingPolicy, Policy, Trajectory, rollout
+
+
+class ClassifierFreePolicy(Policy):
+    """The guided chain as a policy, so that it can be rolled out and evaluated like a trained one.
+
+    pretrained: the chain of x̂_0(x_t). conditional: that of x̂_0(x_t|y) for one y, on the same data and schedule.
+    """
+
+    def __init__(self, pretrained: DenoisingPolicy, conditional: DenoisingPolicy, *, strength: float = 1.0):
+        super().__init__()
+        if pretrained.shape != conditional.shape:
+            raise ValueError(f"expected a conditional model of shape {pretrained.shape}, got {conditional.shape}")
+        if not _same(pretrained.schedule.sigma, conditional.schedule.sigma):
+            T, came = pretrained.schedule.T, conditional.schedule.T
+            raise ValueError(f"expected a conditional model on the same schedule (T = {T}), got another (T = {came})")
+        self.pretrained, self.conditional = pretrained, conditional
+        self.schedule, self.shape, self.strength = pretrained.schedule, pretrained.shape, float(strength)
+        if not 0 <= self.strength < float("inf"):
+            raise ValueError(f"strength must be a finite number ≥ 0, got {strength!r}")
+
+    def proposal(self, x_t: Tensor, t: int | Tensor) -> tuple[Tensor, Tensor]:
+        rho = self.pretrained.mean(x_t, t)
+        pull = self.conditional.mean(x_t, t) - rho  # c⁰_t (x̂_0(x_t|y) − x̂_0(x_t))
+        return rho, self.strength * pull / self.schedule.at("sigma", t, x_t)
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    return a.shape == b.shape and torch.allclose(a, b)
+
+
+def sample(
+    pretrained: DenoisingPolicy,
+    conditional: DenoisingPolicy,
+    *,
+    n: int,
+    strength: float = 1.0,
+    generator: torch.Generator,
+) -> Trajectory:
+    """Guided rollout: n particles → Trajectory [T+1, n, …]."""
+    return rollout(ClassifierFreePolicy(pretrained, conditional, strength=strength), n, generator=generator)

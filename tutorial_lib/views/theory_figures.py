@@ -1,0 +1,183 @@
+r"""Still pictures for the notebook on the theory (§4): targets with their samples, kernels, ranks, and gaps.
+
+Shapes: points [B, 2]; masses [n, n] or [n²] on the square of `axis` [n]; T steps.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import torch
+from matplotlib.axes import Axes
+from torch import Tensor
+
+from .. import plots
+from ..exact import FrontierPoint, SoftValues
+from ..metrics import Compared
+from ..policies import DenoisingPolicy
+
+SHOWN = 3.0  # half a map's side
+SHADES = ("#f2b870", plots.TARGET, "#7a4300")  # three exact answers in one panel
+
+
+def show_gallery(targets: Mapping[tuple[str, float], tuple[Tensor, Tensor]], extent: float) -> None:
+    """One panel for each (reward, α), a row a reward: the target's masses [n, n] under sampled points [B, 2]."""
+    names, alphas = (list(dict.fromkeys(key[i] for key in targets)) for i in (0, 1))
+    _, axes = plt.subplots(len(names), len(alphas), figsize=(8.1, 8.4))
+    for ax, ((name, alpha), (mass, x)) in zip(axes.flat, targets.items(), strict=True):
+        backdrop(ax, mass, extent, color=plots.TARGET, title=f"α = {alpha}" if name == names[0] else "")
+        plots.samples(ax, x, size=3)
+        if alpha == alphas[0]:
+            ax.set_ylabel(name)
+
+
+def backdrop(ax: Axes, mass: Tensor, extent: float, *, color: str, title: str = "") -> None:
+    """The root of a density, so that small modes show, in few shades, so that points do."""
+    image = plots.density(ax, mass.sqrt(), extent=extent, color=color, title=title)
+    image.set(cmap=plots.shades(color).resampled(40), alpha=0.7)
+    ax.set(xlim=(-SHOWN, SHOWN), ylim=(-SHOWN, SHOWN))
+
+
+def pretrained_marginals(pretrained: DenoisingPolicy, axis: Tensor) -> Tensor:
+    """p_pre,t as masses on the grid, [T+1, n, n]: N(0, I) through the chain by a plain sum a step. The grid's spacing
+    should not exceed σ_1."""
+    points = torch.cartesian_prod(axis, axis)
+    mass = (-points.square().sum(1) / 2).softmax(0).reshape(len(axis), -1)
+    found = [mass]
+    for t in range(pretrained.schedule.T, 0, -1):
+        with torch.no_grad():
+            means = pretrained.mean(points.float(), t).to(axis)
+        z = (axis[:, None, None] - means) / float(pretrained.sigma(t))  # [n, n², 2]
+        first, second = (-z.square() / 2).exp().unbind(-1)
+        mass = (first * mass.reshape(-1)) @ second.mT
+        found.append(mass / mass.sum())
+        mass = found[-1]
+    return torch.stack(found[::-1])
+
+
+def show_marginals(x: Tensor, masses: Mapping[int, Tensor], extent: float) -> None:
+    """Points x[t] on the masses of p*_t [n, n], for several t."""
+    _, axes = plt.subplots(1, len(masses), figsize=(11, 2.5))
+    for ax, (t, mass) in zip(axes, masses.items(), strict=True):
+        backdrop(ax, mass, extent, color=plots.TARGET, title=f"t = {t}")
+        plots.samples(ax, x[t], size=3)
+
+
+def show_kernel(ax: Axes, soft: SoftValues, x_t: Tensor, t: int, *, title: str) -> None:
+    """At one point x_t [1, 2] (cross): p_pre(x_{t−1}|x_t) as grey circles of 1 and 2 σ_t, p*(x_{t−1}|x_t) as shade, and
+    the Gaussian of the same mean, dashed."""
+    with torch.no_grad():
+        rho, sigma = soft.pretrained.mean(x_t, t)[0].double(), float(soft.schedule.sigma[t])
+    z = torch.linspace(-4, 4, 121, dtype=torch.float64)
+    pairs = torch.cartesian_prod(z, z)
+    weights = (soft(rho + sigma * pairs, t - 1) / soft.alpha - pairs.square().sum(1) / 2).softmax(0)
+    plots.density(ax, weights.reshape(121, 121), extent=4, color=plots.TARGET, title=title)
+    for centre, color, line in ((torch.zeros(2), plots.PRETRAINED, "-"), (weights @ pairs, plots.TUNED, "--")):
+        for radius in (1, 2):
+            ax.add_patch(plt.Circle(tuple(centre.tolist()), radius, fill=False, color=color, linestyle=line))
+    ax.set(xlim=(-4, 4), ylim=(-4, 4))
+
+
+def ranks(weights: Tensor, x: Tensor, axis: Tensor) -> Tensor:
+    """P(X ≤ x) along the first axis under masses [B, n²], straight between grid points: [B]."""
+    line = weights.reshape(len(x), len(axis), -1).sum(2)
+    place = (x[:, 0].to(axis) - axis[0]) / (axis[1] - axis[0]) + 0.5
+    cell = place.floor().long().clamp(0, len(axis) - 1)[:, None]
+    below, here = line.cumsum(1).gather(1, cell), line.gather(1, cell)
+    return (below - here * (1 - place[:, None] + cell))[:, 0]
+
+
+def show_ranks(ax: Axes, u: Tensor, *, color: str, title: str) -> None:
+    """A histogram of ranks [B] with the band that uniform ones keep to, ± 3 standard errors."""
+    bins, n = 20, len(u)
+    ax.hist(u.numpy(), bins=bins, range=(0, 1), density=True, color=color, alpha=0.6)
+    error = 3 * ((bins - 1) / n) ** 0.5
+    ax.axhspan(1 - error, 1 + error, color=plots.PRETRAINED, alpha=0.25, linewidth=0)
+    ax.set(xlabel="rank", yticks=[], ylim=(0, 2.2), title=title)
+
+
+def show_three_ways(ax: Axes, along: Tensor, ways: Mapping[str, tuple[Tensor, Tensor, Tensor, Tensor]]) -> None:
+    """v_t along a line [B]: for each label, closed form (line), grid (cross), Monte Carlo and its error (dot, bar), the
+    last two at every fifth point."""
+    few = slice(0, None, 5)
+    for label, (closed, grid, sampled, error) in ways.items():
+        ax.plot(along, closed, color=plots.TARGET, linewidth=1.2)
+        ax.plot(along[few], grid[few], "x", color="black", markersize=8)
+        ax.errorbar(along[few], sampled[few], 4 * error[few], fmt="o", color=plots.TUNED, markersize=3.5, elinewidth=1)
+        options: dict[str, Any] = dict(textcoords="offset points", ha="right", va="center", color=plots.TARGET)
+        ax.annotate(label, (float(along[0]), float(closed[0])), (-9, 0), **options)
+    ax.set_xlim(left=float(1.25 * along[0] - 0.25 * along[-1]))
+
+
+def show_split(ax: Axes, regrets: Mapping[str, tuple[float, float, float]], *, title: str) -> None:
+    """For each policy its family gap (orange), learning gap (blue) and the latter's standard error, as shares."""
+    style: dict[str, Any] = dict(height=0.6, alpha=0.85)
+    for row, (family, learning, error) in enumerate(regrets.values()):
+        ax.barh(row, 100 * family, color=plots.TARGET, **style)
+        ax.barh(row, 100 * learning, left=100 * family, color=plots.TUNED, **style)
+        text, end = f"{100 * family:.1f} + {100 * learning:.2f} ± {100 * error:.2f}", 100 * (family + max(learning, 0))
+        ax.annotate(text, (end, row), (5, 0), textcoords="offset points", va="center", fontsize=9)
+    ax.set(yticks=range(len(regrets)), yticklabels=list(regrets), xlabel="regret, %", title=title)
+    ax.margins(x=0.55)
+    ax.invert_yaxis()
+
+
+def show_lines(
+    ax: Axes, x: Sequence[float], lines: Mapping[str, Sequence[float]], *, title: str, **labels: str
+) -> None:
+    """Up to three labelled lines with dots on double logarithmic axes; whole numbers x get a tick each."""
+    for (name, values), color in zip(lines.items(), SHADES[-len(lines) :], strict=True):
+        ax.loglog(x, values, "o-", color=color, markersize=4, label=name)
+    if all(isinstance(value, int) for value in x):
+        ax.set_xticks(x, [str(value) for value in x])
+        ax.minorticks_off()
+    ax.set(title=title, **labels)
+    ax.legend()
+
+
+def show_agreement(ax: Axes, pairs: Mapping[int, tuple[Tensor, Tensor]]) -> None:
+    """(by quadrature, by Monte Carlo) [B] for several t, on the diagonal where they agree."""
+    for t, (exact, estimate) in pairs.items():
+        ax.plot(exact, estimate, "o", markersize=4, label=f"t = {t}")
+    ax.axline((0, 0), slope=1, color=plots.PRETRAINED, linewidth=1, zorder=0)
+    ax.set(xlabel="$v_t$ by quadrature", ylabel="by Monte Carlo, one step", title="One step back, two ways")
+    ax.legend()
+
+
+def show_distances(ax: Axes, names: Sequence[str], exact: Sequence[Compared], gaussian: Sequence[Compared]) -> None:
+    """Distances to the target of two samplers, a row a name, on the floor that exact samples have."""
+    rows = range(len(names))
+    floor, spread = ([getattr(found, key) for found in exact] for key in ("floor", "floor_sd"))
+    bars: dict[str, Any] = dict(fmt="none", linewidth=7, ecolor=plots.PRETRAINED, alpha=0.35, label="floor ± 4 s.d.")
+    ax.errorbar(floor, rows, xerr=[4 * sd for sd in spread], **bars)
+    ax.plot([found.value for found in gaussian], rows, "d", color=plots.TUNED, label="Gaussian steps")
+    ax.plot([found.value for found in exact], rows, "o", color=plots.TARGET, label="exact kernels")
+    ax.set(yticks=rows, yticklabels=names, xlim=(0, None), xlabel="sliced Wasserstein distance to the target")
+    ax.set_title("Exact kernels end in the target, nine times")
+    ax.invert_yaxis()
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+
+
+def show_slopes(
+    alphas: Sequence[float], slopes: Mapping[str, tuple[Tensor, Tensor]], curves: Mapping[str, list[FrontierPoint]]
+) -> None:
+    """Left, the frontiers; right, for each reward KL* (line) and −dJ*/dα (dots), [N] each."""
+    _, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6))
+    for name, color in zip(slopes, SHADES, strict=True):
+        points, (slope, kl) = curves[name], slopes[name]
+        left.plot([p.kl for p in points], [p.reward - points[-1].reward for p in points], color=color, label=name)
+        right.loglog(alphas, kl, color=color)
+        right.loglog(alphas, -slope, "o", color=plots.TUNED, markersize=3)
+    left.set(xlabel="KL* (nats)", ylabel="E*[r], above its value at α = 10", title="Three frontiers …")
+    right.set(xlabel="α", ylabel="KL*", title="… and −dJ*/dα (dots) on KL*")
+    left.legend()
+
+
+def show_losses(ax: Axes, losses: Mapping[str, Tensor], *, title: str) -> None:
+    """What each step t = 1..T loses, [T], in shares of the gain."""
+    for (name, lost), color in zip(losses.items(), SHADES[-len(losses) :], strict=True):
+        ax.plot(range(1, len(lost) + 1), 100 * lost, "o-", markersize=3, color=color, label=name)
+    ax.set(xlabel="t (noise is on the right)", ylabel="lost at t, % of the gain", title=title)
+    ax.set_xticks(range(0, len(lost) + 1, 5))
+    ax.margins(y=0.25)
+    ax.legend()
