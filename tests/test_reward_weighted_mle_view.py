@@ -100,7 +100,7 @@ def test_a_contest_has_a_row_for_each_price():
 
     start = SteeredPolicy(pretrained)
     before = [p.detach().clone() for p in start.parameters()]
-    rows = view.contest(start, peak((1.0, 0.0)), limit, alphas=(2.0, 0.5), extent=5.0, n=32, iterations=2)
+    rows = view.contest(start, peak((1.0, 0.0)), limit, alphas=(2.0, 0.5), extent=5.0, n=128, iterations=2)
     assert [row.alpha for row in rows] == [2.0, 0.5] and rows[0].effective > rows[1].effective
     for row in rows:
         assert set(row.regrets) == set(view.COLORS) and row.regrets[view.LIMIT] < 0.2
