@@ -1,6 +1,9 @@
 """Chains of Gaussian steps against torch.distributions."""
 
 import math
+import platform
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -171,6 +174,36 @@ def test_a_rollouts_noise_depends_on_the_generator_alone(pretrained, steered):
             noise.append(torch.stack([(b - policy.mean(a, t)) / s for t, a, b, s in steps_of(path, policy)]))
     assert torch.allclose(noise[0], noise[1], atol=1e-3)
     assert torch.equal(first[T], rollout(steered, 40, generator=seeded(3)).x[T])
+
+
+def test_a_rollout_is_what_the_network_says_with_gradients(pretrained):
+    """Without gradients the network works in place; the samples must not know."""
+    policy = DenoisingPolicy(MLPDenoiser(pretrained.schedule), pretrained.schedule)
+    for t, x, _, _ in steps_of(rollout(policy, 40, generator=seeded(3)), policy):
+        with torch.no_grad():
+            quick = policy.mean(x, t)
+        assert torch.equal(policy.mean(x, t).detach(), quick)
+
+
+PAGES_TAKEN = """
+import resource, torch
+from tutorial_lib.denoisers import MLPDenoiser
+from tutorial_lib.policies import DenoisingPolicy, rollout
+from tutorial_lib.schedules import NoiseSchedule
+schedule = NoiseSchedule.cosine(10)
+policy = DenoisingPolicy(MLPDenoiser(schedule), schedule)
+for _ in range(2):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    rollout(policy, 10_000, generator=torch.Generator().manual_seed(0))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators keep freed memory of themselves")
+def test_a_rollout_takes_its_memory_once():
+    """In a fresh process: a second rollout finds the memory of the first (else 9,000 pages are new)."""
+    done = subprocess.run([sys.executable, "-c", PAGES_TAKEN], check=True, capture_output=True, text=True)
+    assert int(done.stdout) < 3000
 
 
 @pytest.mark.parametrize("kind", ["pretrained", "steered"])
