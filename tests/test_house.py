@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "tutorial_lib"
 FLOORS = [
     ["checks", "distributions", "schedules"],
-    ["denoisers", "policies", "training"],
+    ["denoisers", "lora", "policies", "training", "tuning"],
     ["rewards", "mdp", "grids", "metrics", "diversity", "exact.chain", "exact.soft_values", "exact.*", "exact"],
     ["algorithms", "guidance", "algorithms.*", "guidance.*"],
     ["assets", "worlds", "assets.*"],

@@ -11,7 +11,7 @@ from tutorial_lib.algorithms import reward_weighted_mle, run
 from tutorial_lib.denoisers import ExactDenoiser, MLPDenoiser
 from tutorial_lib.distributions import GaussianMixture
 from tutorial_lib.exact import TiltedDensity
-from tutorial_lib.policies import SteeredPolicy
+from tutorial_lib.policies import RetunedPolicy, SteeredPolicy
 from tutorial_lib.rewards import peak
 from tutorial_lib.schedules import NoiseSchedule
 from tutorial_lib.views import reward_weighted_mle as view
@@ -96,7 +96,7 @@ def test_a_contest_has_a_row_for_each_price():
     tilts = {a: mixture.tilt(linear=torch.tensor([2 / a, 0.0]), quadratic=2 / a * torch.eye(2))[0] for a in (0.5, 2.0)}
 
     def limit(alpha):
-        return reward_weighted_mle.Retrained(pretrained, ExactDenoiser(tilts[alpha], schedule))
+        return RetunedPolicy(pretrained, ExactDenoiser(tilts[alpha], schedule))
 
     start = SteeredPolicy(pretrained)
     before = [p.detach().clone() for p in start.parameters()]
@@ -112,12 +112,12 @@ def test_a_contest_has_a_row_for_each_price():
 
 def test_a_retrained_denoiser_is_a_policy_that_is_tuned_whole():
     pretrained = chain(GaussianMixture(torch.ones(1), torch.zeros(1, 2), stds=torch.tensor([0.8])), 6)
-    same = reward_weighted_mle.Retrained(pretrained, pretrained.denoiser)
+    same = RetunedPolicy(pretrained, pretrained.denoiser)
     x, t = torch.randn(5, 2, generator=seeded(0)), torch.tensor([1, 2, 4, 5, 6])
     assert not same.shift(x, t).any()
 
     torch.manual_seed(0)
-    policy = reward_weighted_mle.Retrained(pretrained, MLPDenoiser(pretrained.schedule))
+    policy = RetunedPolicy(pretrained, MLPDenoiser(pretrained.schedule))
     expected = pretrained.schedule.posterior_mean(policy.denoiser(x, t), x, t)
     torch.testing.assert_close(policy.mean(x, t), expected)
     assert set(policy.parameters()) == set(policy.denoiser.parameters())

@@ -174,10 +174,13 @@ class UNetDenoiser(Denoiser):
     def forward(self, x_t: Tensor, t: int | Tensor, label: Tensor | None = None) -> Tensor:
         batch_of("x_t", x_t, self.shape)
         self.schedule.check(t)
-        skip, out, scale = preconditioning(self.schedule, t, self.data_std, 0.0, x_t)
-        return skip * x_t + out * self._network(scale * x_t, t, self._class_rows(label, x_t))
+        skip, out, _ = preconditioning(self.schedule, t, self.data_std, 0.0, x_t)
+        return skip * x_t + out * self.raw(x_t, t, label)
 
-    def _network(self, x: Tensor, t: int | Tensor, row: Tensor) -> Tensor:
+    def raw(self, x_t: Tensor, t: int | Tensor, label: Tensor | None = None) -> Tensor:
+        """F_θ(c_in x_t, t, label), the network's own output: [B, 1, H, W] → [B, 1, H, W]."""
+        _, _, scale = preconditioning(self.schedule, t, self.data_std, 0.0, x_t)
+        x, row = scale * x_t, self._class_rows(label, x_t)
         pool, grow = nn.functional.avg_pool2d, nn.functional.interpolate
         condition = nn.functional.silu(self.time(time_features(t, self.schedule.T, 32, x)) + self.label(row))
         fine = self.down_1(self.stem(x), condition)  # [B, ·, H, W]

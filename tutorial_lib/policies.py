@@ -157,6 +157,33 @@ class SteeredPolicy(Policy):
         return self.control(batch_of("x_t", x_t, self.shape), self.schedule.check(t))
 
 
+class RetunedPolicy(Policy):
+    """The same steps with another denoiser, mean = c⁰_t x̂_0(x_t, t) + c¹_t x_t: the whole model tuned, or its adapters.
+
+    The denoiser is a full copy of the pretrained one, one with low-rank adapters (`lora.adapted`), or one from scratch.
+    Its denoising loss at each t is (c⁰_t)²/2σ_t² ‖x̂_0 − x_0‖², a KL from the true step (claim 6.3).
+    """
+
+    def __init__(self, pretrained: DenoisingPolicy, denoiser: Denoiser):
+        super().__init__()
+        if tuple(denoiser.shape) != pretrained.shape:
+            raise ValueError(f"expected a denoiser of shape {pretrained.shape}, got {tuple(denoiser.shape)}")
+        self.schedule, self.shape, self.denoiser = pretrained.schedule, pretrained.shape, denoiser
+        self._frozen = (pretrained,)  # in a tuple, so that its parameters are not ours
+
+    @property
+    def pretrained(self) -> DenoisingPolicy:
+        return self._frozen[0]
+
+    def mean(self, x_t: Tensor, t: int | Tensor) -> Tensor:
+        """mean_θ(x_t, t), which needs no pretrained network: [B, …] → [B, …]."""
+        return self.schedule.posterior_mean(self.denoiser(x_t, t), x_t, t)
+
+    def proposal(self, x_t: Tensor, t: int | Tensor) -> tuple[Tensor, Tensor]:
+        rho = self.pretrained.mean(x_t, t)
+        return rho, (self.mean(x_t, t) - rho) / self.schedule.at("sigma", t, x_t)
+
+
 def rollout(policy: Policy, n: int, *, generator: torch.Generator) -> Trajectory:
     """n paths x_T → x_0 of the policy, without gradients. The noise depends on the generator alone."""
     return rollout_with(policy.mean, policy, n, generator=generator)

@@ -9,7 +9,7 @@ import torch
 from tutorial_lib.algorithms import reward_weighted_mle, run
 from tutorial_lib.denoisers import ExactDenoiser
 from tutorial_lib.exact import GaussianOptimum, MomentMatched, SoftValues, TiltedDensity
-from tutorial_lib.policies import SteeredPolicy, rollout
+from tutorial_lib.policies import RetunedPolicy, SteeredPolicy, rollout
 from tutorial_lib.rewards import peak
 
 from ..oracles import RING_ALPHA, RING_EXTENT, RING_PEAK, RING_REWARD, ring, ring_mixture, seeded
@@ -57,7 +57,7 @@ def test_claim_6_1_regret_on_ring(tuned, claim):
     policy, queries = tuned
     best = GaussianOptimum(policy.pretrained, RING_REWARD, alpha=RING_ALPHA, extent=RING_EXTENT, grid=101)
     target, _ = tilt(RING_PEAK, RING_ALPHA)
-    limit = reward_weighted_mle.Retrained(policy.pretrained, ExactDenoiser(target, policy.schedule))
+    limit = RetunedPolicy(policy.pretrained, ExactDenoiser(target, policy.schedule))
     J = {
         name: objective(p, RING_REWARD, RING_ALPHA)
         for name, p in {"learned": policy, "moments": MomentMatched(best.soft), "limit": limit}.items()

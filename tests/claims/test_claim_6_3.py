@@ -5,7 +5,7 @@ import torch
 
 from tutorial_lib.algorithms import reward_weighted_mle
 from tutorial_lib.denoisers import Denoiser, MLPDenoiser
-from tutorial_lib.policies import SteeredPolicy, rollout
+from tutorial_lib.policies import RetunedPolicy, SteeredPolicy, rollout
 from tutorial_lib.training import denoising_loss
 
 from ..oracles import RING_ALPHA, RING_REWARD, ring, seeded
@@ -39,7 +39,7 @@ def pair(kind):
     pretrained = ring(T)
     if kind == "a retrained denoiser":
         denoiser = MLPDenoiser(pretrained.schedule)
-        return reward_weighted_mle.Retrained(pretrained, denoiser), denoiser
+        return RetunedPolicy(pretrained, denoiser), denoiser
     policy = SteeredPolicy(pretrained)
     with torch.no_grad():
         for p in policy.parameters():

@@ -16,10 +16,11 @@ import torch
 from torch import Tensor
 
 from ..checks import count
-from ..denoisers import Denoiser
-from ..policies import DenoisingPolicy, Policy, SteeredPolicy, rollout
+from ..policies import Policy, RetunedPolicy, SteeredPolicy, rollout
 from ..rewards import Reward
 from . import Step, Training, path_kl
+
+Retrained = RetunedPolicy  # the name in the notebook on §6.1
 
 
 def loss(policy: Policy, x_0: Tensor, x_t: Tensor, t: Tensor, weight: Tensor | float = 1.0) -> Tensor:
@@ -27,27 +28,6 @@ def loss(policy: Policy, x_0: Tensor, x_t: Tensor, t: Tensor, weight: Tensor | f
     rho, u = policy.proposal(x_t, t)
     target = (policy.schedule.posterior_mean(x_0, x_t, t) - rho) / policy.schedule.at("sigma", t, x_t)
     return (weight * (u - target).flatten(1).square().sum(1) / 2).mean()
-
-
-class Retrained(Policy):
-    """Another denoiser in the same steps, mean = c⁰_t x̂_0(x_t, t) + c¹_t x_t: the whole model tuned, not a control.
-
-    `loss` is then the denoising loss, (c⁰_t)²/2σ_t² ‖x̂_0 − x_0‖² at each t (claim 6.3).
-    """
-
-    def __init__(self, pretrained: DenoisingPolicy, denoiser: Denoiser):
-        super().__init__()
-        self.schedule, self.shape, self.denoiser = pretrained.schedule, pretrained.shape, denoiser
-        self._frozen = (pretrained,)  # in a tuple, so that its parameters are not ours
-
-    @property
-    def pretrained(self) -> DenoisingPolicy:
-        return self._frozen[0]
-
-    def proposal(self, x_t: Tensor, t: int | Tensor) -> tuple[Tensor, Tensor]:
-        rho = self.pretrained.mean(x_t, t)
-        mean = self.schedule.posterior_mean(self.denoiser(x_t, t), x_t, t)
-        return rho, (mean - rho) / self.schedule.at("sigma", t, x_t)
 
 
 def share_of_samples(weights: Tensor) -> float:
@@ -68,7 +48,7 @@ def tempered(log_weights: Tensor, effective: float) -> Tensor:
 
 
 def fine_tune(
-    policy: SteeredPolicy | Retrained,
+    policy: SteeredPolicy | RetunedPolicy,
     reward: Reward,
     *,
     alpha: float,

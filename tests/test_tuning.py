@@ -1,0 +1,190 @@
+"""Adapters against the matrices written out, and the three ways to tune an image model under every algorithm."""
+
+import copy
+import math
+
+import pytest
+import safetensors.torch
+import torch
+from torch import nn
+
+from tutorial_lib import lora
+from tutorial_lib.algorithms import path_consistency, reward_backprop, reward_weighted_mle, run, soft_ppo
+from tutorial_lib.denoisers import UNetDenoiser
+from tutorial_lib.policies import DenoisingPolicy, RetunedPolicy, rollout
+from tutorial_lib.rewards import ink
+from tutorial_lib.schedules import NoiseSchedule
+from tutorial_lib.tuning import WAYS, tunable
+
+from .oracles import chain, ring_mixture, seeded
+
+QUICK = [
+    (soft_ppo, dict(iterations=2, n=4, baseline=False)),
+    (reward_backprop, dict(iterations=2, n=4, checkpointed=True)),
+    (reward_backprop, dict(iterations=2, n=4, last=2)),
+    (reward_weighted_mle, dict(iterations=2, n=8, updates=2, batch=8)),
+    (path_consistency, dict(iterations=2, n=8, kind="vargrad")),
+]
+
+
+def untrained(T=4, classes=3):
+    """A small image model with random weights, frozen as a shipped one is."""
+    torch.manual_seed(0)
+    denoiser = UNetDenoiser(NoiseSchedule.cosine(T), classes=classes, channels=(8, 16, 16))
+    return DenoisingPolicy(denoiser.requires_grad_(False), denoiser.schedule)
+
+
+@pytest.fixture
+def pretrained():
+    return untrained()
+
+
+def stirred(network):
+    """The same network with its tunable parameters moved at random."""
+    with torch.no_grad():
+        for i, p in enumerate(p for p in network.parameters() if p.requires_grad):
+            p.add_(0.3 * torch.randn(p.shape, generator=seeded(i)))
+    return network
+
+
+def images(n=5, size=8, seed=1):
+    return torch.randn(n, 1, size, size, generator=seeded(seed))
+
+
+@pytest.mark.parametrize("layer", [nn.Linear(6, 5), nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(3, 4, 1)])
+def test_an_adapter_adds_the_product_of_two_thin_matrices(layer):
+    tuned = stirred(lora.adapted(nn.Sequential(layer), 2, scale=0.7, generator=seeded(0)))
+    found = lora.adapters(tuned)
+    (a,), (b,) = ([v for k, v in found.items() if k.endswith(letter)] for letter in ("A", "B"))
+    assert a.shape == (2, layer.weight[0].numel()) and b.shape == (len(layer.weight), 2)
+    expected = copy.deepcopy(layer)
+    with torch.no_grad():
+        for i in range(layer.weight[0].numel()):
+            for o in range(len(layer.weight)):
+                expected.weight[o].view(-1)[i] += 0.7 * sum(b[o, k] * a[k, i] for k in range(2))
+    x = torch.randn(2, 6, generator=seeded(1)) if isinstance(layer, nn.Linear) else images(6, 5).view(2, 3, 5, 5)
+    torch.testing.assert_close(tuned(x), expected(x))
+
+
+def test_the_rank_is_what_limits_the_change():
+    tuned = stirred(lora.adapted(nn.Sequential(nn.Linear(20, 20)), 3, generator=seeded(0)))
+    change = lora.merged(tuned)[0].weight - tuned[0].layer.weight
+    assert torch.linalg.matrix_rank(change) == 3
+    head = lora.adapted(nn.Sequential(nn.Linear(20, 2)), 3, generator=seeded(0))
+    assert sorted(list(p.shape) for p in lora.adapters(head).values()) == [[2, 2], [2, 20]], "no more than full rank"
+
+
+def test_the_adapters_are_few_and_the_rest_is_frozen():
+    denoiser = UNetDenoiser(NoiseSchedule.cosine(50))
+    total = sum(p.numel() for p in denoiser.parameters())
+    tuned = lora.adapted(denoiser, generator=seeded(0))
+    few = [p for p in tuned.parameters() if p.requires_grad]
+    assert {id(p) for p in few} == {id(p) for p in lora.adapters(tuned).values()}
+    assert sum(p.numel() for p in few) <= 0.1 * total
+    assert lora.tunable_share(tuned) == pytest.approx(sum(p.numel() for p in few) / total)
+    assert len(lora.adapters(tuned)) == 2 * sum(isinstance(m, nn.Linear | nn.Conv2d) for m in denoiser.modules())
+
+
+def test_what_was_merged_is_the_same_function_with_the_pretrained_names(pretrained):
+    tuned = stirred(lora.adapted(pretrained.denoiser, generator=seeded(0)))
+    plain = lora.merged(tuned)
+    assert set(plain.state_dict()) == set(pretrained.denoiser.state_dict())
+    torch.testing.assert_close(plain(images(), 2), tuned(images(), 2))
+    assert not torch.allclose(plain(images(), 2), pretrained.denoiser(images(), 2), atol=0.01)
+    restored = untrained().denoiser
+    restored.load_state_dict(plain.state_dict())
+    torch.testing.assert_close(restored(images(), 2), tuned(images(), 2))
+    assert lora.adapters(tuned) and not lora.adapters(plain), "merging works on a copy"
+
+
+def test_the_adapters_alone_restore_the_tuned_model(pretrained):
+    tuned = stirred(lora.adapted(pretrained.denoiser, generator=seeded(0)))
+    saved = safetensors.torch.save({k: v.detach() for k, v in lora.adapters(tuned).items()})
+    other = lora.adapted(pretrained.denoiser, generator=seeded(7))
+    lora.load_adapters(other, safetensors.torch.load(saved))
+    assert torch.equal(other(images(), 3), tuned(images(), 3))
+
+
+def test_adapters_of_another_network_are_refused_and_change_nothing(pretrained):
+    tuned = lora.adapted(pretrained.denoiser, generator=seeded(0))
+    before = {k: v.detach().clone() for k, v in lora.adapters(tuned).items()}
+    first = next(iter(before))
+    with pytest.raises(ValueError, match=r"expected the \d+ adapter tensors of this network, got 1"):
+        lora.load_adapters(tuned, {first: before[first]})
+    with pytest.raises(ValueError, match=r"expected .*A of shape \[4, .*\], got \[2, "):
+        lora.load_adapters(tuned, lora.adapters(lora.adapted(pretrained.denoiser, 2, generator=seeded(1))))
+    assert all(torch.equal(before[k], v) for k, v in lora.adapters(tuned).items())
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda p: lora.adapted(p.denoiser, 0, generator=seeded(0)), "rank must be a whole number ≥ 1, got 0"),
+        (lambda p: lora.adapted(p.denoiser, scale=math.nan, generator=seeded(0)), "scale must be a finite number > 0"),
+        (lambda p: lora.adapted(nn.SiLU(), generator=seeded(0)), r"nn.Linear or nn.Conv2d layers, got SiLU"),
+        (
+            lambda p: lora.adapted(lora.adapted(p.denoiser, generator=seeded(0)), generator=seeded(0)),
+            "has adapters already; merge them first",
+        ),
+        (
+            lambda p: tunable(p, "prefix", generator=seeded(0)),
+            "unknown way to tune 'prefix'; known: lora, full, control",
+        ),
+        (
+            lambda p: tunable(chain(ring_mixture(), 4), "control", generator=seeded(0)),
+            r"expected a policy of grey images \[1, H, W\], got shape \[2\]",
+        ),
+        (
+            lambda p: RetunedPolicy(p, UNetDenoiser(p.schedule, (12, 12))),
+            r"expected a denoiser of shape \(1, 8, 8\), got \(1, 12, 12\)",
+        ),
+    ],
+)
+def test_bad_settings_are_told_so(call, message, pretrained):
+    with pytest.raises(ValueError, match=message):
+        call(pretrained)
+
+
+@pytest.mark.parametrize("how", WAYS)
+def test_it_begins_as_the_pretrained_policy(how, pretrained):
+    policy, t = tunable(pretrained, how, generator=seeded(0)), torch.tensor([1, 2, 3, 4, 4])
+    assert not policy.shift(images(), t).any() and not policy.kl(images(), 2).any()
+    path, other = (rollout(p, 6, generator=seeded(3)) for p in (policy, pretrained))
+    assert torch.equal(path.x, other.x) and not policy.log_ratio(path).any()
+
+
+@pytest.mark.parametrize("how", WAYS)
+def test_shift_mean_and_ratio_agree_once_it_has_moved(how, pretrained):
+    policy = stirred(tunable(pretrained, how, generator=seeded(0)))
+    path = rollout(policy, 6, generator=seeded(3))
+    with torch.no_grad():
+        for t in range(1, 5):
+            x = path.x[t]
+            moved = (policy.mean(x, t) - pretrained.mean(x, t)) / policy.sigma(t)
+            torch.testing.assert_close(policy.shift(x, t), moved, atol=2e-5, rtol=1e-4)
+            torch.testing.assert_close(policy.kl(x, t), moved.flatten(1).square().sum(1) / 2, atol=1e-4, rtol=1e-4)
+        ratio = policy.log_prob(path) - pretrained.log_prob(path)
+    assert policy.kl(path.x[2], 2).min() > 1e-3
+    torch.testing.assert_close(policy.log_ratio(path), ratio, atol=2e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("how", WAYS)
+@pytest.mark.parametrize(("algorithm", "options"), QUICK, ids=lambda v: getattr(v, "__name__", ""))
+def test_every_algorithm_tunes_every_way(how, algorithm, options, pretrained):
+    """What may be tuned moves, what is frozen stays, and the pretrained policy is untouched to the last bit."""
+    frozen = [p.clone() for p in pretrained.parameters()]
+    policy = tunable(pretrained, how, generator=seeded(0))
+    before = {k: (p.detach().clone(), p.requires_grad) for k, p in policy.named_parameters()}
+    history = run(algorithm.fine_tune(policy, ink, alpha=0.02, generator=seeded(1), learning_rate=1e-3, **options))
+    assert history[0].kl == 0 < history[-1].kl and all(math.isfinite(step.loss) for step in history)
+    moved = {k: not torch.equal(before[k][0], p) for k, p in policy.named_parameters()}
+    assert any(moved.values()) and not any(moved[k] for k in moved if not before[k][1])
+    assert all(torch.equal(a, b) for a, b in zip(frozen, pretrained.parameters(), strict=True))
+
+
+def test_only_the_generator_makes_the_weights(pretrained):
+    for how in ("lora", "control"):
+        state = torch.get_rng_state()
+        a, b, other = (tunable(pretrained, how, generator=seeded(s)).state_dict() for s in (0, 0, 1))
+        assert torch.equal(state, torch.get_rng_state())
+        assert all(torch.equal(a[k], b[k]) for k in a) and not all(torch.equal(a[k], other[k]) for k in a)

@@ -1,0 +1,66 @@
+r"""What of an image model is tuned: one switch, `tunable(pretrained, how)`.
+
+    "lora"     mean_θ of W + s B A      ≤ 10 % as many parameters, the pretrained ones frozen (`lora`)
+    "full"     mean_θ of a whole copy   every parameter
+    "control"  ρ + σ_t u_θ(x_t, t)      a network of its own beside the pretrained one, a tenth of its arithmetic
+
+All three begin as p_pre and offer the same methods, so that every algorithm runs on every one. A control never sends a
+gradient through the big network unless x_t itself needs one (reward backpropagation).
+"""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from .checks import positive
+from .denoisers import UNetDenoiser
+from .lora import adapted
+from .policies import DenoisingPolicy, RetunedPolicy, SteeredPolicy
+
+WAYS = ("lora", "full", "control")
+
+
+class ImageControl(nn.Module):
+    """u_t(x_t) for images: [B, 1, H, W], t → [B, 1, H, W]. A small UNet, zero at first, bent so that ‖u‖ < reach."""
+
+    def __init__(
+        self,
+        pretrained: DenoisingPolicy,
+        *,
+        channels: tuple[int, int, int] = (8, 16, 24),
+        reach: float = 5.0,
+        generator: torch.Generator,
+    ):
+        super().__init__()
+        self.reach = positive("reach", reach)
+        if len(pretrained.shape) != 3 or pretrained.shape[0] != 1:
+            raise ValueError(f"expected a policy of grey images [1, H, W], got shape {list(pretrained.shape)}")
+        seed = torch.randint(2**31, (), device=generator.device, generator=generator)
+        with torch.random.fork_rng(devices=[]):  # the weights, too, come from the caller's generator alone
+            torch.manual_seed(int(seed))
+            _, height, width = pretrained.shape
+            network = UNetDenoiser(pretrained.schedule, (height, width), classes=0, channels=channels)
+        self.network = network.to(pretrained.schedule.sigma.device)
+        for p in self.network.head[-1].parameters():
+            nn.init.zeros_(p)
+
+    def forward(self, x_t: Tensor, t: int | Tensor) -> Tensor:
+        u = self.network.raw(x_t, t)
+        return u * (1 + u.square().sum((1, 2, 3), keepdim=True) / self.reach**2).rsqrt()
+
+
+def tunable(
+    pretrained: DenoisingPolicy, how: str = "lora", *, rank: int = 4, generator: torch.Generator
+) -> RetunedPolicy | SteeredPolicy:
+    """A policy to fine-tune, equal to `pretrained`, which stays as it is. how: "lora", "full" or "control".
+
+    rank: of the adapters; the generator draws the initial weights of adapters and control.
+    """
+    if how == "lora":
+        return RetunedPolicy(pretrained, adapted(pretrained.denoiser, rank, generator=generator))
+    if how == "full":
+        return RetunedPolicy(pretrained, copy.deepcopy(pretrained.denoiser).requires_grad_())
+    if how == "control":
+        return SteeredPolicy(pretrained, ImageControl(pretrained, generator=generator))
+    raise ValueError(f"unknown way to tune {how!r}; known: {', '.join(WAYS)}")
