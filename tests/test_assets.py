@@ -31,8 +31,14 @@ def test_the_hash_and_the_recipe_are_those_of_the_file(name):
     assert entry["recipe"] | RECIPES[name] == entry["recipe"], "the asset was made by another recipe: run `make assets`"
 
 
-def test_the_bank_was_drawn_from_the_shipped_denoiser():
-    assert MANIFEST["digits_bank"]["recipe"]["denoiser_sha256"] == MANIFEST["digits"]["sha256"]
+@pytest.mark.parametrize("bank", ["digits_bank", "digits_rewards"])
+def test_the_banks_were_drawn_from_the_shipped_denoiser(bank):
+    assert MANIFEST[bank]["recipe"]["denoiser_sha256"] == MANIFEST["digits"]["sha256"]
+
+
+def test_the_rewards_are_those_of_the_shipped_classifier():
+    assert MANIFEST["digits_rewards"]["recipe"]["classifier_sha256"] == MANIFEST["digit_classifier"]["sha256"]
+    assert MANIFEST["digits_rewards"]["bytes"] <= 2e6 and MANIFEST["digit_classifier"]["bytes"] <= 100e3
 
 
 def test_all_assets_together_are_small():
@@ -107,4 +113,4 @@ def test_the_manifest_is_plain_json():
 def test_the_command_names_the_assets_it_knows():
     run = subprocess.run([sys.executable, "-m", "tutorial_lib.assets", "x"], capture_output=True, text=True)
     assert run.returncode == 2
-    assert "unknown asset 'x'; known: two_moons, spiral, checkerboard, digits, digits_bank" in run.stderr
+    assert "unknown asset 'x'; known: two_moons, spiral, checkerboard, digits, digit_" in run.stderr

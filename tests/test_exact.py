@@ -412,6 +412,8 @@ def test_the_frontier_of_samples_agrees_with_the_grid_and_says_when_it_does_not(
         assert all(point.trusted for point in points)
         assert float(errors.mean()) == pytest.approx(float(rewards.std()), rel=0.35)
         assert abs(float(rewards.mean()) - exact.reward) <= 4 * float(rewards.std()) / 40**0.5 + 2e-3
+        objectives = torch.tensor([point.objective for point in points])
+        assert points[0].objective_se == pytest.approx(float(objectives.std()), rel=0.35)
         kl = torch.tensor([point.kl for point in points])
         assert abs(float(kl.mean()) - exact.kl) <= 4 * float(kl.std()) / 40**0.5 + 5e-3
     few = Frontier(wave(x_0[:300])).at(0.05)
@@ -419,6 +421,34 @@ def test_the_frontier_of_samples_agrees_with_the_grid_and_says_when_it_does_not(
     weights = banks[0].weights(0.3)
     assert float(weights.sum()) == pytest.approx(1)
     assert banks[0].at(0.3).size == pytest.approx(float(weights.sum() ** 2 / weights.square().sum()))
+
+
+def test_any_expectation_under_the_target_comes_with_its_error(pretrained, density):
+    """E*[cos x] of each of 40 banks of 4000 samples, against the grid's, and E*[r] again by its own name."""
+    found = density["wave"]
+    x_0 = rollout(pretrained, 160_000, generator=seeded(6)).x_0
+    banks = [(Frontier(wave(x)), x[:, 0].cos()) for x in x_0.split(4000)]
+    means, errors = torch.tensor([bank.mean(f, 0.5) for bank, f in banks]).T
+    grid = found.grid.axis.cos()[:, None].expand_as(found.reward).reshape(-1)
+    frontier = Frontier(found.reward.reshape(-1), found.pretrained.reshape(-1))
+    exact, none = frontier.mean(grid, 0.5)
+    assert none == 0 and abs(float(means.mean()) - exact) <= 4 * float(means.std()) / 40**0.5 + 2e-3
+    assert float(errors.mean()) == pytest.approx(float(means.std()), rel=0.35)
+    point = banks[0][0].at(0.5)
+    assert banks[0][0].mean(wave(x_0[:4000]), 0.5) == pytest.approx((point.reward, point.reward_se))
+    with pytest.raises(ValueError, match=r"values must have shape \[4000\], got \[3\]"):
+        banks[0][0].mean(torch.zeros(3), 0.5)
+
+
+def test_the_best_reward_at_a_kl_lies_on_the_frontier(density):
+    found = density["wave"]
+    frontier = Frontier(found.reward.reshape(-1), found.pretrained.reshape(-1))
+    for point in frontier.curve(torch.logspace(-1, 1, 5)):
+        assert frontier.best_reward(point.kl) == pytest.approx(point.reward, abs=1e-6)
+    with pytest.raises(ValueError, match=r"kl must lie in 0..*nats, got 99"):
+        frontier.best_reward(99.0)
+    with pytest.raises(ValueError, match=r"got -0.1"):
+        frontier.best_reward(-0.1)
 
 
 def test_a_constant_reward_has_a_value_but_nothing_to_gain():

@@ -13,9 +13,10 @@ PACKAGE = Path(__file__).parents[1] / "tutorial_lib"
 FLOORS = [
     ["checks", "distributions", "schedules"],
     ["denoisers", "lora", "policies", "training", "tuning"],
-    ["rewards", "mdp", "grids", "metrics", "diversity", "exact.chain", "exact.soft_values", "exact.*", "exact"],
+    ["rewards", "image_rewards", "mdp", "grids", "metrics", "diversity"],
+    ["exact.chain", "exact.soft_values", "exact.*", "exact"],
     ["algorithms", "guidance", "algorithms.*", "guidance.*"],
-    ["assets", "worlds", "assets.*"],
+    ["assets", "idx", "digit_data", "worlds", "assets.*"],
     ["plots", "widgets", "quiz", "views", "views.denoising_figures", "views.theory_figures", "views.*"],
 ]
 PACKAGES = {"algorithms", "guidance", "assets", "exact", "views"}

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from tutorial_lib import worlds
-from tutorial_lib.exact import SoftValues
+from tutorial_lib.digit_data import described, digits_rewards
+from tutorial_lib.exact import Frontier, SoftValues
 from tutorial_lib.policies import rollout
 from tutorial_lib.rewards import query
 
@@ -102,6 +103,28 @@ def test_the_bank_is_drawn_from_the_pretrained_digits():
     error = (fresh.var(0) / 1000 + bank.var(0) / 16384).sqrt() + 2e-3  # and half a grey level
     assert ((fresh.mean(0) - bank.mean(0)).abs() < 5 * error).all()
     assert len(bank.unique(dim=0)) > 16000
+
+
+def test_the_scored_bank_is_of_the_pretrained_digits_and_their_rewards():
+    """Every reward's mean agrees with fresh samples within 5 standard errors, and so do the classes' shares."""
+    bank, fresh = digits_rewards(), rollout(worlds.digits().pretrained, 1000, generator=generator(5)).x_0
+    assert set(bank) == {*worlds.digits().rewards, "label", "confidence", "nearest"}
+    assert all(values.shape == (65536,) for values in bank.values())
+    found = {name: query(reward, fresh) for name, reward in worlds.digits().rewards.items()} | described(fresh)
+    for name, values in found.items():
+        expected = bank[name].double()
+        assert abs(values.double().mean() - expected.mean()) < 5 * expected.std() * (1 / 1000 + 1 / 65536) ** 0.5
+    shares = bank["label"].bincount(minlength=10) / 65536
+    assert shares.min() > 0.05 and shares.max() < 0.2
+
+
+def test_at_its_alpha_every_reward_of_the_digits_has_far_to_go_and_a_trusted_optimum():
+    """At least 1.5 pretrained standard deviations, with 1000 effective samples or more behind the number."""
+    world, bank = worlds.digits(), digits_rewards()
+    for name in world.rewards:
+        point, values = Frontier(bank[name]).at(world.alphas[name]), bank[name].double()
+        assert (point.reward - values.mean()) / values.std() > 1.5 and point.size > 1000
+        assert point.objective_se < 0.05 * (point.objective - values.mean())
 
 
 def test_a_label_chooses_the_digit():

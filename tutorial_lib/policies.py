@@ -133,21 +133,28 @@ class Control(nn.Module):
         return u * (1 + u.square().sum(-1, keepdim=True) / self.reach**2).rsqrt()
 
 
-class SteeredPolicy(Policy):
-    """The tunable policy: mean = pretrained.mean + σ_t · control(x_t, t). The control is zero at the start.
+class TunablePolicy(Policy):
+    """A policy that fine-tuning changes, around a `pretrained` one that it leaves alone."""
 
-    control: a module (x_t [B, …], t) → [B, …]; None makes an MLP for points. `parameters()` are the control's alone.
-    """
-
-    def __init__(self, pretrained: DenoisingPolicy, control: nn.Module | None = None, *, width: int = 128):
+    def __init__(self, pretrained: DenoisingPolicy):
         super().__init__()
         self.schedule, self.shape = pretrained.schedule, pretrained.shape
-        self.control = control if control is not None else Control(pretrained, width)
         self._frozen = (pretrained,)  # in a tuple, so that it is no submodule and its parameters are not ours
 
     @property
     def pretrained(self) -> DenoisingPolicy:
         return self._frozen[0]
+
+
+class SteeredPolicy(TunablePolicy):
+    """A policy with a control: mean = pretrained.mean + σ_t · control(x_t, t). The control is zero at the start.
+
+    control: a module (x_t [B, …], t) → [B, …]; None makes an MLP for points. `parameters()` are the control's alone.
+    """
+
+    def __init__(self, pretrained: DenoisingPolicy, control: nn.Module | None = None, *, width: int = 128):
+        super().__init__(pretrained)
+        self.control = control if control is not None else Control(pretrained, width)
 
     def proposal(self, x_t: Tensor, t: int | Tensor) -> tuple[Tensor, Tensor]:
         return self.pretrained.mean(x_t, t), self.shift(x_t, t)
@@ -157,7 +164,7 @@ class SteeredPolicy(Policy):
         return self.control(batch_of("x_t", x_t, self.shape), self.schedule.check(t))
 
 
-class RetunedPolicy(Policy):
+class RetunedPolicy(TunablePolicy):
     """The same steps with another denoiser, mean = c⁰_t x̂_0(x_t, t) + c¹_t x_t: the whole model tuned, or its adapters.
 
     The denoiser is a full copy of the pretrained one, one with low-rank adapters (`lora.adapted`), or one from scratch.
@@ -165,15 +172,10 @@ class RetunedPolicy(Policy):
     """
 
     def __init__(self, pretrained: DenoisingPolicy, denoiser: Denoiser):
-        super().__init__()
+        super().__init__(pretrained)
         if tuple(denoiser.shape) != pretrained.shape:
             raise ValueError(f"expected a denoiser of shape {pretrained.shape}, got {tuple(denoiser.shape)}")
-        self.schedule, self.shape, self.denoiser = pretrained.schedule, pretrained.shape, denoiser
-        self._frozen = (pretrained,)  # in a tuple, so that its parameters are not ours
-
-    @property
-    def pretrained(self) -> DenoisingPolicy:
-        return self._frozen[0]
+        self.denoiser = denoiser
 
     def mean(self, x_t: Tensor, t: int | Tensor) -> Tensor:
         """mean_θ(x_t, t), which needs no pretrained network: [B, …] → [B, …]."""

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from .checks import positive
 from .denoisers import UNetDenoiser
 from .lora import adapted
-from .policies import DenoisingPolicy, RetunedPolicy, SteeredPolicy
+from .policies import DenoisingPolicy, RetunedPolicy, SteeredPolicy, TunablePolicy
 
 WAYS = ("lora", "full", "control")
 
@@ -52,7 +52,7 @@ class ImageControl(nn.Module):
 
 def tunable(
     pretrained: DenoisingPolicy, how: str = "lora", *, rank: int = 4, generator: torch.Generator
-) -> RetunedPolicy | SteeredPolicy:
+) -> TunablePolicy:
     """A policy to fine-tune, equal to `pretrained`, which stays as it is. how: "lora", "full" or "control".
 
     rank: of the adapters; the generator draws the initial weights of adapters and control.

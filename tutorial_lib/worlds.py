@@ -2,21 +2,24 @@ r"""Worlds: data, schedule, pretrained policy, rewards and extent in one object,
 
 `ring` and `grid` are Gaussian mixtures, whose denoiser is exact at any T. `two_moons`, `spiral`, `checkerboard` and
 `digits` have learned denoisers, shipped as assets for T = 50. Points [n, 2] lie in about [−2.5, 2.5]²; images are
-[n, 1, 8, 8] in [−1, 1].
+[n, 1, H, W] in [−1, 1], 8 × 8 for `digits`; `images` takes others from a file.
 """
 
 import dataclasses
-import functools
 import math
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from . import assets, rewards
+from . import assets, idx, rewards
 from .denoisers import Denoiser, ExactDenoiser, MLPDenoiser, UNetDenoiser
+from .digit_data import digit_classifier, digit_images, few_labels
+from .digit_data import digits_bank as digits_bank
 from .distributions import GaussianMixture
+from .image_rewards import log_probability
 from .policies import DenoisingPolicy
 from .rewards import Reward
 from .schedules import NoiseSchedule
@@ -85,17 +88,46 @@ def checkerboard(*, device: Device = None) -> World:
     return _learned_world("checkerboard", chosen, device)
 
 
-def digits(*, device: Device = None) -> World:
-    """Handwritten digits, 8 × 8; the denoiser takes a label 0..9, or none."""
+def digits(*, label: int = 8, device: Device = None) -> World:
+    """Handwritten digits, 8 × 8; the denoiser takes a label 0..9, or none. label: the y of the reward log p(y|x).
+
+    At its α each reward's optimum lies at least 1.5 pretrained standard deviations up.
+    """
     chosen: Choice = dict(
-        ink=(rewards.ink, 0.02), symmetry=(rewards.symmetry, 0.1), compressed_size=(rewards.compressed_size, 2.0)
+        ink=(rewards.ink, 0.02),
+        symmetry=(rewards.symmetry, 0.08),
+        compressed_size=(rewards.compressed_size, 1.8),
+        log_probability=(log_probability(digit_classifier(device=device), label), 1.0),
+        few_labels=(few_labels, 0.15),
     )
 
-    def data(n: int, *, generator: torch.Generator) -> Tensor:
-        images = digit_images()[0].to(generator.device)
-        return images[torch.randint(len(images), (n,), device=generator.device, generator=generator)]
+    return _world(
+        "digits",
+        _trained("digits", device),
+        chosen,
+        data=lambda n, *, generator: _draw(digit_images()[0], n, generator),
+    )
 
-    return _world("digits", _trained("digits", device), chosen, data=data)
+
+def images(path: str | os.PathLike, *, T: int = 50, device: Device = None) -> World:
+    """Grey images from an IDX file (MNIST, Fashion-MNIST; plain or gzip) and a UNet of their size, not yet trained:
+
+        world = worlds.images("train-images-idx3-ubyte.gz")
+        found, labels = idx.labelled("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz")
+        for step in training.pretrain(world.pretrained.denoiser, found, labels=labels, steps=20_000, batch=128, …): ...
+        world.pretrained.requires_grad_(False)
+
+    Each reward's α is 0.6 of its standard deviation over the first 1000 images.
+    """
+    found = idx.images(path)
+    height, width = found.shape[2:]
+    denoiser = UNetDenoiser(NoiseSchedule.cosine(T, device=device), (height, width)).to(device)
+    offered = (rewards.ink, rewards.symmetry, rewards.compressed_size)
+    spreads = [reward(found[:1000]).std().item() for reward in offered]
+    if not min(spreads) > 0:
+        raise ValueError(f"expected images that differ in ink, symmetry and size, got {path}, where one is constant")
+    chosen: Choice = {reward.__name__: (reward, 0.6 * std) for reward, std in zip(offered, spreads, strict=True)}
+    return _world("images", denoiser, chosen, data=lambda n, *, generator: _draw(found, n, generator))
 
 
 MAKERS = {make.__name__: make for make in (ring, grid, two_moons, spiral, checkerboard, digits)}
@@ -133,20 +165,6 @@ def checkerboard_samples(n: int, *, generator: torch.Generator) -> Tensor:
 
 
 SAMPLERS = dict(two_moons=two_moons_samples, spiral=spiral_samples, checkerboard=checkerboard_samples)
-
-
-@functools.cache
-def digit_images() -> tuple[Tensor, Tensor]:
-    """scikit-learn's digits: (images [1797, 1, 8, 8] in [−1, 1], labels [1797])."""
-    from sklearn.datasets import load_digits  # here, because it takes a second that other worlds need not wait
-
-    found = load_digits()
-    return (torch.as_tensor(found.images).float() / 8 - 1).unsqueeze(1), torch.as_tensor(found.target)
-
-
-def digits_bank(*, device: Device = None) -> Tensor:
-    """16384 samples of the pretrained digits policy, [N, 1, 8, 8] in [−1, 1]: the image world's Monte Carlo."""
-    return assets.load("digits_bank")["images"].to(device).float().unsqueeze(1) / 127.5 - 1
 
 
 def untrained(name: str, *, device: Device = None) -> Denoiser:
@@ -208,6 +226,11 @@ def _world(name: str, denoiser: Denoiser, chosen: Choice, **known) -> World:
         alphas={key: alpha for key, (_, alpha) in chosen.items()},
         **known,
     )
+
+
+def _draw(images: Tensor, n: int, generator: torch.Generator) -> Tensor:
+    index = torch.randint(len(images), (n,), device=generator.device, generator=generator)
+    return images.to(generator.device)[index]
 
 
 def _uniform(*size: int, generator: torch.Generator) -> Tensor:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ..checks import count
-from ..policies import Policy, SteeredPolicy, Trajectory, rollout
+from ..policies import Policy, Trajectory, TunablePolicy, rollout
 from ..rewards import Reward
 from . import Step, Training, ValueNetwork, minibatches, path_kl
 
@@ -55,7 +55,7 @@ def stretches(T: int, kind: str = "mixed") -> Tensor:
 
 
 def fine_tune(
-    policy: SteeredPolicy,
+    policy: TunablePolicy,
     reward: Reward,
     *,
     alpha: float,

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from ..checks import count
-from ..policies import Policy, SteeredPolicy
+from ..policies import Policy, TunablePolicy
 from ..rewards import Reward, name_of
 from . import Step, Training
 
@@ -43,7 +43,7 @@ def loss(r: Tensor, kl: Tensor) -> Tensor:
 
 
 def fine_tune(
-    policy: SteeredPolicy,
+    policy: TunablePolicy,
     reward: Reward,
     *,
     alpha: float,

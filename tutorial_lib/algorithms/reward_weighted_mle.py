@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ..checks import count
-from ..policies import Policy, RetunedPolicy, SteeredPolicy, rollout
+from ..policies import Policy, RetunedPolicy, TunablePolicy, rollout
 from ..rewards import Reward
 from . import Step, Training, path_kl
 
@@ -48,7 +48,7 @@ def tempered(log_weights: Tensor, effective: float) -> Tensor:
 
 
 def fine_tune(
-    policy: SteeredPolicy | RetunedPolicy,
+    policy: TunablePolicy,
     reward: Reward,
     *,
     alpha: float,

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ..checks import count, positive
-from ..policies import SteeredPolicy, log_ratio, rollout
+from ..policies import TunablePolicy, log_ratio, rollout
 from ..rewards import Reward
 from . import Step, Training, ValueNetwork, minibatches
 
@@ -35,7 +35,7 @@ def advantages(values: Tensor, log_ratios: Tensor, *, lam: float) -> Tensor:
 
 
 def fine_tune(
-    policy: SteeredPolicy,
+    policy: TunablePolicy,
     reward: Reward,
     *,
     alpha: float,

@@ -1,17 +1,22 @@
 """Make the shipped assets: `python -m tutorial_lib.assets [NAME …]`; without a name, all of them.
 
-Each denoiser is pretrained by `training.pretrain` from a fixed seed; the bank is drawn from the finished digits policy.
+Each denoiser is pretrained by `training.pretrain` from a fixed seed; the banks are drawn from the finished digits
+policy and scored by its rewards, one of which needs the classifier.
 """
 
 import argparse
 import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
-from .. import worlds
-from ..policies import DenoisingPolicy, rollout
+from .. import digit_data, worlds
+from ..image_rewards import ImageClassifier, train
+from ..policies import rollout
+from ..rewards import query
 from ..training import Data, pretrain
 from . import manifest, save
 
@@ -21,8 +26,15 @@ RECIPES: dict[str, dict[str, Any]] = {
     "spiral": dict(data="endless samples of worlds.spiral_samples", **POINTS),
     "checkerboard": dict(data="endless samples of worlds.checkerboard_samples", **POINTS),
     "digits": dict(data="scikit-learn's 1797 digits, 8 × 8", seed=0, steps=8000, batch=128, learning_rate=2e-3),
+    "digit_classifier": dict(
+        data="four fifths of scikit-learn's digits", seed=0, steps=1500, batch=128, learning_rate=3e-3, noise=0.5
+    ),
     "digits_bank": dict(data="samples of the digits asset", seed=0, samples=16384),
+    "digits_rewards": dict(data="rewards of samples of the digits asset", seed=1, samples=65536),
 }
+DENOISER, CLASSIFIER = dict(denoiser="digits"), dict(classifier="digit_classifier")
+MADE_FROM = dict(digits_bank=DENOISER, digits_rewards=DENOISER | CLASSIFIER)  # whose hashes the recipe keeps
+BATCH = 1024  # samples drawn at a time
 
 
 def command(name: str) -> str:
@@ -58,21 +70,68 @@ def make_denoiser(name: str) -> None:
     save(name, denoiser.state_dict(), dict(command=command(name), **recipe, **measured))
 
 
+def make_classifier() -> None:
+    """Train p(y|x) and save it with its accuracy on the digits that it has not seen."""
+    recipe = RECIPES["digit_classifier"]
+    images, labels = worlds.digit_images()
+    unseen = digit_data.held_out(len(images))
+    with torch.random.fork_rng():
+        torch.manual_seed(recipe["seed"])  # the initial weights
+        classifier = ImageClassifier()
+    options = {key: recipe[key] for key in ("steps", "batch", "learning_rate", "noise")}
+    generator, seconds = torch.Generator().manual_seed(recipe["seed"]), 0.0
+    training = train(classifier, images[~unseen], labels[~unseen], generator=generator, **options)
+    for step in tqdm(training, total=recipe["steps"], desc="digit_classifier"):
+        seconds = step.seconds
+    with torch.no_grad():
+        right = (classifier(images[unseen]).argmax(1) == labels[unseen]).float().mean().item()
+    made = dict(
+        command=command("digit_classifier"), **recipe, held_out_accuracy=round(right, 4), seconds=round(seconds)
+    )
+    save("digit_classifier", classifier.state_dict(), made)
+
+
+def draws(name: str) -> Iterator[Tensor]:
+    """The recipe's samples of the pretrained digits policy, BATCH at a time: [BATCH, 1, 8, 8]."""
+    pretrained, recipe = worlds.digits().pretrained, RECIPES[name]
+    generator = torch.Generator().manual_seed(recipe["seed"])
+    for _ in tqdm(range(recipe["samples"] // BATCH), name):
+        yield rollout(pretrained, BATCH, generator=generator).x_0
+
+
 def make_bank() -> None:
-    """Draw the bank of pretrained digits, as bytes: 0 is −1, 255 is +1."""
-    recipe, world = RECIPES["digits_bank"], worlds.digits()
-    generator, start = torch.Generator().manual_seed(recipe["seed"]), time.perf_counter()
-    parts = [
-        draw_digits(world.pretrained, 1024, generator) for _ in tqdm(range(recipe["samples"] // 1024), "digits_bank")
-    ]
-    made_from = dict(denoiser_sha256=manifest()["digits"]["sha256"], seconds=round(time.perf_counter() - start))
-    save("digits_bank", {"images": torch.cat(parts)}, dict(command=command("digits_bank"), **recipe, **made_from))
+    """Draw the bank of pretrained digits, as bytes [N, 8, 8]: 0 is −1, 255 is +1."""
+    start = time.perf_counter()
+    images = [((x.squeeze(1).clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8) for x in draws("digits_bank")]
+    save_drawn("digits_bank", {"images": torch.cat(images)}, start)
 
 
-def draw_digits(pretrained: DenoisingPolicy, n: int, generator: torch.Generator) -> torch.Tensor:
-    """n samples as uint8 [n, 8, 8]."""
-    x_0 = rollout(pretrained, n, generator=generator).x_0
-    return ((x_0.squeeze(1).clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+def make_rewards() -> None:
+    """Score fresh samples, before any rounding, by every reward of the digits, and describe them."""
+    start = time.perf_counter()
+    scored = [scores(x) for x in draws("digits_rewards")]
+    save_drawn("digits_rewards", {key: torch.cat([s[key] for s in scored]) for key in scored[0]}, start)
+
+
+def scores(x: Tensor) -> dict[str, Tensor]:
+    """Rewards as float32; label, confidence and nearest in as few bytes as their meaning needs."""
+    rewards = {name: query(reward, x) for name, reward in worlds.digits().rewards.items()}
+    seen = digit_data.described(x)
+    small = dict(
+        label=seen["label"].to(torch.uint8), confidence=seen["confidence"].half(), nearest=seen["nearest"].half()
+    )
+    return rewards | small
+
+
+def save_drawn(name: str, tensors: dict[str, Tensor], start: float) -> None:
+    made_from = {f"{part}_sha256": manifest()[asset]["sha256"] for part, asset in MADE_FROM[name].items()}
+    seconds = round(time.perf_counter() - start)
+    save(name, tensors, dict(command=command(name), **RECIPES[name], **made_from, seconds=seconds))
+
+
+MAKERS: dict[str, Callable[[], None]] = dict(
+    digit_classifier=make_classifier, digits_bank=make_bank, digits_rewards=make_rewards
+)
 
 
 def main() -> None:
@@ -82,7 +141,7 @@ def main() -> None:
     if unknown := [name for name in names if name not in RECIPES]:
         parser.error(f"unknown asset {unknown[0]!r}; known: {', '.join(RECIPES)}")
     for name in names:
-        make_bank() if name == "digits_bank" else make_denoiser(name)
+        MAKERS[name]() if name in MAKERS else make_denoiser(name)
 
 
 if __name__ == "__main__":

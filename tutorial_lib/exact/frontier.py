@@ -40,8 +40,30 @@ class Frontier:
         objective = float(alpha * (self.rewards / alpha + self._weights.log()).logsumexp(0))
         size = math.inf if self.exact else float(1 / weights.square().sum())
         spread = float((weights.square() * (self.rewards - reward).square()).sum().sqrt())
-        error = 0.0 if self.exact else spread  # delta method for a self-normalised mean
-        return FrontierPoint(float(alpha), reward, (reward - objective) / alpha, objective, size, error)
+        if self.exact:
+            return FrontierPoint(float(alpha), reward, (reward - objective) / alpha, objective, size, 0.0, 0.0)
+        error = alpha * max(1 / size - 1 / len(weights), 0) ** 0.5  # delta method, as for the self-normalised mean
+        return FrontierPoint(float(alpha), reward, (reward - objective) / alpha, objective, size, spread, error)
+
+    def mean(self, values: Tensor, alpha: float) -> tuple[float, float]:
+        """E*[f] for f [N] at the samples, and its standard error: Σ w f and (Σ w² (f − E*[f])²)^½, zero where exact."""
+        if values.shape != self.rewards.shape:
+            raise ValueError(f"values must have shape {list(self.rewards.shape)}, got {list(values.shape)}")
+        weights, f = self.weights(alpha), values.double()
+        mean = (weights * f).sum()
+        error = (weights.square() * (f - mean).square()).sum().sqrt()
+        return float(mean), 0.0 if self.exact else float(error)
+
+    def best_reward(self, kl: float) -> float:
+        """The frontier's reward at a KL, by bisection in log α. ValueError for a KL that no α here attains."""
+        span = float(self.rewards.max() - self.rewards.min()) or 1.0
+        low, high = math.log(1e-6 * span), math.log(1e6 * span)  # of α: the KL falls as α grows
+        if not self.at(math.exp(high)).kl <= kl <= self.at(math.exp(low)).kl:
+            raise ValueError(f"kl must lie in 0..{self.at(math.exp(low)).kl:.3g} nats, got {kl!r}")
+        for _ in range(60):
+            middle = (low + high) / 2
+            low, high = (middle, high) if self.at(math.exp(middle)).kl > kl else (low, middle)
+        return self.at(math.exp(high)).reward
 
     def curve(self, alphas: Tensor) -> list["FrontierPoint"]:
         return [self.at(float(alpha)) for alpha in alphas]
@@ -49,7 +71,8 @@ class Frontier:
 
 @dataclass(frozen=True)
 class FrontierPoint:
-    """E*[r], KL* (nats) and J* at one α; `size` is the effective sample size (∞ where exact), reward_se its error."""
+    """E*[r], KL* (nats) and J* at one α; `size` is the effective sample size (∞ where exact), `reward_se` and
+    `objective_se` the standard errors."""
 
     alpha: float
     reward: float
@@ -57,6 +80,7 @@ class FrontierPoint:
     objective: float
     size: float
     reward_se: float
+    objective_se: float
 
     @property
     def trusted(self) -> bool:

@@ -1,0 +1,113 @@
+r"""Rewards that are learned: log p(y|x) of a classifier (§1.2.2, §8), and one from a few labels (§7.3).
+
+    r(x) = log p(y|x)         at α = 1 the target p_pre(x) p(y|x)/Z is p_pre(x|y): conditioning is fine-tuning
+    r(x) = k(x)ᵀ (K + s² I)⁻¹ (labels − mean) + mean,   k(x)_i = exp(−‖x − x_i‖² / 2w²)
+
+The second is the posterior mean of a Gaussian process: right near the labelled images, the labels' mean far from them.
+Shapes: images [B, 1, H, W] in about [−1, 1], rewards [B].
+"""
+
+import time
+from collections.abc import Callable, Generator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .checks import batch_of, count, positive, whole
+from .training import PretrainingStep
+
+
+class ImageClassifier(nn.Module):
+    """Logits of a small convolutional network: [B, 1, H, W] → [B, classes], H and W divisible by 4."""
+
+    def __init__(self, size: tuple[int, int] = (8, 8), *, classes: int = 10, channels: int = 32):
+        super().__init__()
+        if len(size) != 2 or any(side < 4 or side % 4 for side in size):
+            raise ValueError(f"size must be (H, W) with H and W divisible by 4, got {size}")
+        self.shape, self.classes = (1, *size), classes
+        self.network = nn.Sequential(
+            *(nn.Conv2d(1, channels // 2, 3, padding=1), nn.SiLU(), nn.AvgPool2d(2)),
+            *(nn.Conv2d(channels // 2, channels, 3, padding=1), nn.SiLU()),
+            *(nn.Conv2d(channels, channels, 3, padding=1), nn.SiLU(), nn.AvgPool2d(2)),
+            *(nn.Flatten(), nn.Linear(channels * size[0] * size[1] // 16, classes)),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.network(batch_of("x", x, self.shape))
+
+
+def train(
+    classifier: ImageClassifier,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    steps: int,
+    batch: int,
+    learning_rate: float,
+    noise: float,
+    generator: torch.Generator,
+) -> Generator[PretrainingStep, None, None]:
+    """Fit `classifier` in place by cross-entropy, with Adam and a cosine-decayed learning rate.
+
+    images [N, 1, H, W], labels [N] in 0..classes−1. Half of every batch stays as it is; the other half is blurred by
+    Gaussian noise of a standard deviation uniform in [0, noise], so that log p(y|x) is smooth around the data.
+    """
+    steps, batch = count("steps", steps), count("batch", batch)
+    if labels.shape != images.shape[:1]:
+        raise ValueError(f"labels must have shape [{len(images)}], one for each image, got {list(labels.shape)}")
+    optimiser = torch.optim.Adam(classifier.parameters(), lr=positive("learning_rate", learning_rate))
+    decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    start = time.perf_counter()
+    like: dict[str, Any] = dict(device=images.device, generator=generator)
+    blurred = (torch.arange(batch, device=images.device) % 2).view(-1, 1, 1, 1)
+    for iteration in range(1, steps + 1):
+        index = torch.randint(len(images), (batch,), **like)
+        std = noise * blurred * torch.rand(batch, 1, 1, 1, **like)
+        x = images[index] + std * torch.randn(batch, *images.shape[1:], **like)
+        loss = nn.functional.cross_entropy(classifier(x), labels[index])
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        decay.step()
+        yield PretrainingStep(iteration, loss.item(), time.perf_counter() - start)
+
+
+def log_probability(classifier: ImageClassifier, label: int) -> Callable[[Tensor], Tensor]:
+    """r(x) = log p(label|x) ≤ 0: smooth, with no lower bound."""
+    if not whole(label) or not 0 <= label < classifier.classes:
+        raise ValueError(f"label must be a whole number in 0..{classifier.classes - 1}, got {label!r}")
+
+    def reward(x: Tensor) -> Tensor:
+        return classifier(x).log_softmax(1)[:, label]
+
+    reward.__name__ = "log_probability"
+    return reward
+
+
+class FewLabels:
+    """A reward learned from images [N, …] and labels [N]: the Gaussian process above, its prior the labels' own spread.
+
+    width: w, the distance over which labels reach; noise: s, as a share of that spread.
+    """
+
+    def __init__(self, images: Tensor, labels: Tensor, *, width: float, noise: float = 0.3):
+        if len(images) < 2 or labels.shape != images.shape[:1]:
+            raise ValueError(
+                f"expected images [N, …] and labels [N], N ≥ 2, got {list(images.shape)}, {list(labels.shape)}"
+            )
+        if not (torch.isfinite(images).all() and torch.isfinite(labels).all()):
+            raise ValueError("images and labels must be finite, got NaN or infinity")
+        self.__name__ = "few_labels"
+        self.shape, self.width, noise = tuple(images.shape[1:]), positive("width", width), positive("noise", noise)
+        self.images, self.mean = images.flatten(1), labels.float().mean()
+        kernel = self._kernel(self.images) + noise**2 * torch.eye(len(images), device=images.device)
+        self.weights = torch.linalg.solve(kernel, labels.to(kernel) - self.mean)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self._kernel(batch_of("x", x, self.shape).flatten(1)) @ self.weights + self.mean
+
+    def _kernel(self, x: Tensor) -> Tensor:
+        """k(x_b, x_i): [B, D] → [B, N]. The distance is written out, because cdist has no gradient where it is zero."""
+        squared = x.square().sum(1, keepdim=True) + self.images.square().sum(1) - 2 * x @ self.images.T
+        return (-squared.clamp_min(0) / (2 * self.width**2)).exp()
