@@ -11,7 +11,7 @@ from torch import nn
 from torch.distributions import Normal, kl_divergence
 
 from tutorial_lib.denoisers import ExactDenoiser, MLPDenoiser
-from tutorial_lib.policies import DenoisingPolicy, SteeredPolicy, Trajectory, ddim, rollout, rollout_with
+from tutorial_lib.policies import DenoisingPolicy, SteeredPolicy, Trajectory, ddim, record, rollout, rollout_with
 from tutorial_lib.schedules import NoiseSchedule
 
 from .oracles import chain, ring, ring_mixture, seeded
@@ -263,3 +263,20 @@ def test_a_denoiser_for_images_needs_a_control_of_its_own():
 
 def test_moving_the_exact_denoiser_needs_no_parameters():
     assert not list(ExactDenoiser(ring_mixture(), NoiseSchedule.cosine(5)).parameters())
+
+
+def test_a_recorded_path_is_the_policys_own_and_knows_what_was_done(steered):
+    path, again = record(steered, 40, generator=seeded(3)), rollout(steered, 40, generator=seeded(3))
+    torch.testing.assert_close(path.x, again.x)
+    assert not path.u[0].any() and not path.z[0].any()
+    with torch.no_grad():
+        torch.testing.assert_close(path.log_ratio(), steered.log_ratio(again), atol=1e-4, rtol=1e-4)
+        kl = torch.zeros(40)
+        for t in range(1, T + 1):
+            p, q = (Normal(policy.mean(again.x[t], t), steered.sigma(t)) for policy in (steered, steered.pretrained))
+            kl += kl_divergence(p, q).sum(1)
+            torch.testing.assert_close(path.u[t], steered.shift(again.x[t], t))
+            back = q.mean + steered.sigma(t) * path.z[t]
+            torch.testing.assert_close(back, again.x[t - 1], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(path.kl(), kl, atol=1e-4, rtol=1e-4)
+    assert kl.min() > 1e-3

@@ -44,6 +44,23 @@ class Trajectory:
         return torch.cat([torch.zeros_like(rows[:1]), rows])
 
 
+@dataclass(frozen=True)
+class Recorded(Trajectory):
+    """A policy's own paths and what it did at each step from x_t: the shift u[t] = u_t(x_t), and where it went,
+    z[t] = (x_{t−1} − ρ(x_t, t))/σ_t. Both [T+1, B, …], row 0 zero."""
+
+    u: Tensor
+    z: Tensor
+
+    def kl(self) -> Tensor:
+        """Σ_t ½‖u_t‖² along each path: [B]."""
+        return self.u.flatten(2).square().sum((0, 2)) / 2
+
+    def log_ratio(self) -> Tensor:
+        """log p_θ(x_{t−1}|x_t) − log p_pre(x_{t−1}|x_t) of every step: [T+1, B], row 0 zero."""
+        return log_ratio(self.u.flatten(0, 1), self.z.flatten(0, 1)).reshape(self.u.shape[:2])
+
+
 def log_ratio(u: Tensor, z: Tensor) -> Tensor:
     """log N(z; u, I) − log N(z; 0, I) = u·z − ½‖u‖², for z = (x_{t−1} − ρ)/σ_t: [B, …] → [B]."""
     return (u * z - u.square() / 2).flatten(1).sum(1)
@@ -189,6 +206,20 @@ class RetunedPolicy(TunablePolicy):
 def rollout(policy: Policy, n: int, *, generator: torch.Generator) -> Trajectory:
     """n paths x_T → x_0 of the policy, without gradients. The noise depends on the generator alone."""
     return rollout_with(policy.mean, policy, n, generator=generator)
+
+
+def record(policy: Policy, n: int, *, generator: torch.Generator) -> Recorded:
+    """`rollout` that keeps u and z, so that no network is asked twice about the policy's own paths."""
+    T, like = policy.schedule.T, policy.schedule.sigma
+    u, z = (torch.zeros(T + 1, count("n", n), *policy.shape, device=like.device) for _ in range(2))
+
+    def mean(x_t: Tensor, t: int) -> Tensor:
+        z[t], u[t] = policy.proposal(x_t, t)
+        return z[t] + like[t] * u[t]
+
+    x = rollout_with(mean, policy, n, generator=generator).x
+    z[1:] = (x[:-1] - z[1:]) / like[1:].reshape(-1, *[1] * (x.ndim - 1))  # z held ρ until here
+    return Recorded(x, u, z)
 
 
 @torch.no_grad()

@@ -140,7 +140,6 @@ class ValueNetwork(nn.Module):
 
 
 def path_kl(policy: Policy, path: Trajectory) -> Tensor:
-    """Σ_t ½‖u_t‖² along each path: [B]."""
-    x, t, _ = path.steps()
+    """Σ_t ½‖u_t‖² along each path of whatever policy, one t at a time to save memory: [B]."""
     with torch.no_grad():
-        return path.by_step(policy.kl(x, t)).sum(0)
+        return torch.stack([policy.kl(path.x[t], t) for t in range(1, path.T + 1)]).sum(0)

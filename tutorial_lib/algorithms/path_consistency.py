@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ..checks import count
-from ..policies import Policy, Trajectory, TunablePolicy, rollout
+from ..policies import Policy, Trajectory, TunablePolicy, record, rollout
 from ..rewards import Reward
 from . import Step, Training, ValueNetwork, minibatches, path_kl
 
@@ -90,11 +90,11 @@ def fine_tune(
     others, sampler = round(off_policy * n), behaviour or policy.pretrained
     kept: list[tuple[Tensor, Tensor]] = []
     for _ in training:
-        drawn = [rollout(p, m, generator=generator).x for p, m in ((policy, n - others), (sampler, others)) if m]
-        path = Trajectory(torch.cat(drawn, 1))
+        own = record(policy, n - others, generator=generator) if others < n else None
+        strange = rollout(sampler, others, generator=generator) if others else None
+        path = Trajectory(torch.cat([drawn.x for drawn in (own, strange) if drawn], 1))
         r = training.rewards(path.x_0).detach()
-        own = Trajectory(path.x[:, : n - others]) if others < n else path
-        kl = path_kl(policy, own)
+        kl = own.kl() if own else path_kl(policy, path)
         kept = [*kept, (path.x, r)][-replay:]
         x, rewards = torch.cat([x for x, _ in kept], 1), torch.cat([r for _, r in kept])
         if critic:

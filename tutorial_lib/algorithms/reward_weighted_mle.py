@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ..checks import count
-from ..policies import Policy, RetunedPolicy, TunablePolicy, rollout
+from ..policies import Policy, RetunedPolicy, TunablePolicy, record
 from ..rewards import Reward
 from . import Step, Training, path_kl
 
@@ -71,10 +71,10 @@ def fine_tune(
     T, device = policy.schedule.T, policy.schedule.sigma.device
     kept: list[tuple[Tensor, Tensor]] = []
     for _ in training:
-        path = rollout(policy if online else policy.pretrained, n, generator=generator)
-        r, kl = training.rewards(path.x_0).detach(), path_kl(policy, path)
-        with torch.no_grad():
-            log_weight = r - policy.log_ratio(path).sum(0) if online else r
+        path = record(policy if online else policy.pretrained, n, generator=generator)
+        r = training.rewards(path.x_0).detach()
+        kl = path.kl() if online else path_kl(policy, path)
+        log_weight = r - path.log_ratio().sum(0)
         kept = [(path.x_0, log_weight)] if online else [*kept, (path.x_0, log_weight)]
         x_0, log_weights = (torch.cat(part) for part in zip(*kept, strict=True))
         weights, total = tempered(log_weights, effective), 0.0

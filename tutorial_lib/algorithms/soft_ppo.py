@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ..checks import count, positive
-from ..policies import TunablePolicy, log_ratio, rollout
+from ..policies import TunablePolicy, log_ratio, record
 from ..rewards import Reward
 from . import Step, Training, ValueNetwork, minibatches
 
@@ -62,23 +62,21 @@ def fine_tune(
         policy, reward, alpha=alpha, iterations=iterations, learning_rate=learning_rate, helpers=helpers
     )
     for _ in training:
-        path = rollout(policy, n, generator=generator)
-        r = training.rewards(path.x_0)
-        x, t, x_next = path.steps()
+        path = record(policy, n, generator=generator)
+        r = training.rewards(path.x_0).detach()
+        x, t, _ = path.steps()
+        ratios, z = path.log_ratio(), path.z[1:].flatten(0, 1)
+        old = ratios[1:].reshape(-1)
         with torch.no_grad():
-            rho, u = policy.proposal(x, t)
-            z = (x_next - rho) / policy.schedule.at("sigma", t, x)
-            old = log_ratio(u, z)
             if critic:
                 critic.adapt(r)
                 values = path.by_step(critic(x, t))
                 values[0] = r
-                advantage = advantages(values, path.by_step(old), lam=lam)
+                advantage = advantages(values, ratios, lam=lam)
                 returns = (advantage + values)[1:].reshape(-1)
             else:
-                ahead = r - path.by_step(old).cumsum(0)
+                ahead = r - ratios.cumsum(0)
                 advantage = ahead - (ahead.sum(1, keepdim=True) - ahead) / (n - 1)
-            kl = u.flatten(1).square().reshape(path.T, n, -1).sum((0, 2)) / 2
         advantage = advantage[1:].reshape(-1)
         advantage = (advantage - advantage.mean()) / advantage.std().clamp_min(1e-8)
         for _ in range(epochs):
@@ -93,4 +91,4 @@ def fine_tune(
                     training.descend(objective)
                 total += objective.item() / parts
                 clipped += ((new - old[rows]).exp() - 1).abs().gt(clip).float().mean().item() / parts
-        yield training.step(total, r, kl, clipped=clipped)
+        yield training.step(total, r, path.kl(), clipped=clipped)
