@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from tutorial_lib import worlds
-from tutorial_lib.algorithms import path_consistency, reward_backprop, run
+from tutorial_lib.algorithms import run
 from tutorial_lib.exact import GaussianOptimum
 from tutorial_lib.metrics import evaluate
 from tutorial_lib.policies import DenoisingPolicy, rollout
@@ -144,28 +144,12 @@ def test_pictures_show_what_they_are_given(study):
     ax = plt.figure().subplots()
     view.show_curves(ax, {"one": {1: 0.5, 4: 0.1}}, floor=0.02)
     assert [np.asarray(line.get_ydata()).tolist() for line in ax.lines] == [[0.5, 0.1], [0.02, 0.02]]
+    ax.figure.canvas.draw()
+    assert {"2 %", "10 %", "50 %"} <= {label.get_text() for label in ax.get_yticklabels()}
     ax = plt.figure().subplots()
     view.show_phi(ax, {name: torch.full((5, 2), i) for i, name in enumerate("abc")})
     assert ax.get_xlim() == (4, 0) and len(ax.lines) == 6
     plt.close("all")
-
-
-def test_bytes_kept_are_the_bytes_saved():
-    x = torch.randn(1000, requires_grad=True)
-    assert view.bytes_kept(lambda: x.exp()) == 4000  # exp keeps its result
-    kept: list[torch.Tensor] = []
-    assert view.bytes_kept(lambda: kept.append((x * x).exp())) == 8000  # x once, though twice a factor, and the result
-    assert view.bytes_kept(lambda: [x.exp().sum().backward() for _ in range(3)]) == 4000  # freed in between
-    assert view.bytes_kept(lambda: torch.zeros(9)) == 0
-
-
-def test_only_backprop_needs_the_gradient(short):
-    for algorithm, needs in ((reward_backprop, True), (path_consistency, False)):
-        policy = view.beginner(short.pretrained)
-        blind = algorithm.fine_tune(
-            policy, lambda x: short.reward(x.detach()), alpha=0.5, generator=seeded(0), n=8, iterations=1
-        )
-        assert view.needs_gradient(blind) == needs
 
 
 def test_samples_share_their_noise(short):

@@ -17,6 +17,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.quiver import Quiver
+from matplotlib.ticker import LogLocator, NullFormatter
 from torch import Tensor
 
 PRETRAINED, TARGET, TUNED, REWARD = "#6b7280", "#e07b00", "#1f6fd6", "#2e8b57"
@@ -108,6 +109,13 @@ def frontier(ax: Axes, kl: Sequence[float], reward: Sequence[float], *, title: s
     ax.fill_between(kl, reward, top, color=TARGET, alpha=0.08, linewidth=0)
     ax.set(xlabel="KL from the pretrained model (nats)", ylabel="expected reward", title=title)
     ax.margins(x=0.02)
+
+
+def percents(ax: Axes, *steps: float) -> None:
+    """Label a logarithmic y axis of shares in percent, at `steps` times each power of ten (1, 2 and 5 if none)."""
+    ax.yaxis.set_major_locator(LogLocator(subs=steps or (1, 2, 5)))
+    ax.yaxis.set_major_formatter(lambda share, _: f"{100 * share:,.4g} %")
+    ax.yaxis.set_minor_formatter(NullFormatter())
 
 
 def wall(images: Tensor, *, columns: int) -> np.ndarray:

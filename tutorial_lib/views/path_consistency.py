@@ -31,6 +31,7 @@ ALPHAS, SHARES = (0.2, 0.5, 2.0), (0.0, 0.5, 1.0)
 CONSISTENCY, PPO = METHODS = ("path consistency", "PPO")
 LINES = {CONSISTENCY: "-", PPO: "--"}
 PARTICLES, SHOWN = 400, 3.4
+ITERATIONS, PATHS = 15, 128  # of each training in a study
 
 
 def beginner(pretrained: DenoisingPolicy, seed: int = 0) -> SteeredPolicy:
@@ -62,8 +63,8 @@ def foreign_ppo(
     off_policy: float,
     recorded: bool = True,
     behaviour: Policy | None = None,
-    iterations: int = 25,
-    n: int = 256,
+    iterations: int = ITERATIONS,
+    n: int = PATHS,
     clip: float = 0.1,
 ) -> Iterator[Step]:
     """Soft PPO as it should not be used: a share `off_policy` of its paths is by `behaviour` (p_pre unless given).
@@ -125,8 +126,8 @@ def study(
     *,
     alphas: Sequence[float] = ALPHAS,
     shares: Sequence[float] = SHARES,
-    iterations: int = 25,
-    n: int = 256,
+    iterations: int = ITERATIONS,
+    n: int = PATHS,
     progress: bool = False,
 ) -> Study:
     """Train both methods at every α and share, with the same number of paths, from the same seed."""
@@ -188,6 +189,7 @@ class ShareView:
         self.names = [ax.text(1.04, 1, name, color=c, **labels) for name, c in zip(names, colors, strict=True)]
         top = max(2.0, *(2 * pupil.regret for pupil in study.pupils.values()))
         ax.set(xlim=(-0.05, 1.05), ylim=(0.008, top), xlabel="share of paths drawn by $p_{pre}$", ylabel="regret")
+        plots.percents(ax, 1)
         ax.set(title="PPO needs its own paths")
         moving = [*self.maps, *self.clouds, *self.curves, *self.dots, self.floor, *self.names]
         self.picture = Picture(figure, moving)
@@ -248,42 +250,12 @@ def show_phi(ax: Axes, phi: Mapping[str, Tensor], *, title: str = "") -> None:
 
 
 def show_curves(ax: Axes, curves: Mapping[str, Mapping[int, float]], *, floor: float, title: str = "") -> None:
-    """Regret against iterations by name, and the family gap."""
-    shades = plt.get_cmap("Blues")(torch.linspace(0.4, 1, len(curves)).numpy())
-    for shade, (name, curve) in zip(shades, curves.items(), strict=True):
-        ax.semilogy(list(curve), list(curve.values()), color=shade, label=name)
+    """Regret against iterations by name, in the legend as they end, and the family gap."""
+    looks = [(color, style) for style in ("-", "--") for color in (plots.TUNED, "#b0413e", "#7a4fa3")]
+    ranked = sorted(curves.items(), key=lambda item: -list(item[1].values())[-1])
+    for (color, style), (name, curve) in zip(looks, ranked, strict=False):
+        ax.semilogy(list(curve), list(curve.values()), style, color=color, label=name)
     ax.axhline(floor, color=plots.TARGET, linestyle=":", label="family gap")
-    ax.set(xlabel="iteration", ylabel="regret", title=title)
-    ax.legend(ncols=2)
-
-
-def needs_gradient(steps: Iterator[Step]) -> bool:
-    """Whether a `fine_tune` on a reward without gradient refuses to begin."""
-    try:
-        next(steps)
-    except ValueError:
-        return True
-    return False
-
-
-def bytes_kept(call: Callable[[], object]) -> int:
-    """The most bytes that autograd keeps for the way back at any moment of `call`, every storage counted once."""
-    alive: dict[int, list[int]] = {}  # storage → [bytes, how many saved tensors share it]
-    peak = 0
-
-    class Kept:
-        def __init__(self, tensor: Tensor):
-            nonlocal peak
-            storage = tensor.untyped_storage()
-            self.tensor, self.key = tensor, storage.data_ptr()
-            alive.setdefault(self.key, [storage.nbytes(), 0])[1] += 1
-            peak = max(peak, sum(size for size, _ in alive.values()))
-
-        def __del__(self) -> None:
-            alive[self.key][1] -= 1
-            if not alive[self.key][1]:
-                del alive[self.key]
-
-    with torch.autograd.graph.saved_tensors_hooks(Kept, lambda kept: kept.tensor):
-        call()
-    return peak
+    ax.set(xlabel="iteration", ylabel="regret", title=title, xticks=list(ranked[0][1]))
+    plots.percents(ax)
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))

@@ -268,6 +268,7 @@ def show_contest(rows: Sequence[Row], tilted: TiltedDensity, n: int) -> Figure:
         regrets = [row.regrets[name] for row in rows]
         right.loglog(alphas, regrets, ":" if name == LIMIT else "o-", color=color, label=name)
     right.set(xlabel="α", ylabel="regret", title="Regret: cold targets need new samples")
+    plots.percents(right)
     right.legend()
     return figure
 
