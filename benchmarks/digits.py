@@ -1,0 +1,190 @@
+"""Every algorithm on the digits, against the frontier of the shipped bank: reward, KL, diversity, seconds, memory.
+
+    python benchmarks/digits.py [--reward ink] [--seeds 1] [--methods "soft PPO" …] [--ways lora full control]
+
+Each run is a process of its own with one thread, so that its CPU seconds and its peak memory are its own. In
+pretrained standard deviations, `up` is the reward from the pretrained mean, `below` its distance to the frontier at the
+same KL. `J share` is (J − J_pre)/(J* − J_pre). ± is the standard deviation over seeds, or a lone run's standard error.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from statistics import mean, stdev
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tutorial_lib import worlds
+from tutorial_lib.algorithms import path_consistency, reward_backprop, reward_weighted_mle, run, soft_ppo
+from tutorial_lib.digit_data import described, digits_rewards
+from tutorial_lib.diversity import mean_distance
+from tutorial_lib.exact import Frontier
+from tutorial_lib.guidance import sequential_monte_carlo
+from tutorial_lib.guidance.value_weighted import ValueWeightedPolicy
+from tutorial_lib.guidance.values import Tweedie
+from tutorial_lib.metrics import rollout_with_kl
+from tutorial_lib.rewards import query
+from tutorial_lib.tuning import WAYS, tunable
+from tutorial_lib.worlds import World
+
+SAMPLES = 1024  # behind each number
+PLANS: Mapping[str, tuple[ModuleType, dict[str, Any]]] = {
+    "soft PPO": (soft_ppo, dict(iterations=20, n=64, parts=4, baseline=False)),
+    "backprop, last 10": (reward_backprop, dict(iterations=60, n=16, last=10)),
+    "backprop, checkpointed": (reward_backprop, dict(iterations=40, n=16, checkpointed=True)),
+    "reward-weighted MLE": (reward_weighted_mle, dict(iterations=10, n=128, updates=16, batch=256, effective=0.2)),
+    "path consistency": (path_consistency, dict(iterations=30, n=32, kind="vargrad")),
+}
+RATES = dict(lora=2e-3, full=1e-4, control=2e-3)  # of Adam, for each way to tune
+GUIDED = {"value-weighted, γ = 1": 1.0, "value-weighted, γ = 2": 2.0}  # the strength
+CLOUD = "sequential Monte Carlo"
+PARTICLES = 64  # in a cloud
+REFERENCE = "pretrained"
+KNOWN = 8.0  # nats: beyond, the bank holds too few samples to know the frontier, and `below` is a lower bound
+
+
+def measured(world: World, x_0: Tensor, kl: float) -> dict[str, float]:
+    """What the table says of samples [n, 1, 8, 8]. Entropy of the classes in nats, distances in units of a pixel."""
+    seen, r = described(x_0), query(world.reward, x_0)
+    shares = seen["label"].bincount(minlength=10) / len(x_0)
+    return dict(
+        reward=r.mean().item(),
+        reward_se=r.std().item() / len(x_0) ** 0.5,
+        kl=kl,
+        entropy=-torch.special.xlogy(shares, shares).sum().item(),
+        distance=mean_distance(x_0),
+        nearest=seen["nearest"].mean().item(),
+    )
+
+
+def tuned(name: str, world: World, how: str, seed: int) -> dict[str, float]:
+    """One fine-tuning run, its cost, and what its policy draws."""
+    algorithm, options = PLANS[name]
+    policy = tunable(world.pretrained, how, generator=torch.Generator().manual_seed(seed))
+    generator, before, start = torch.Generator().manual_seed(seed), resident(), time.process_time()
+    options = {"learning_rate": RATES[how], **options, "alpha": world.alpha, "generator": generator}
+    queries = run(algorithm.fine_tune(policy, world.reward, **options))[-1].queries
+    cost = dict(seconds=time.process_time() - start, memory=resident() - before, queries=queries)
+    return drawn(world, policy) | cost
+
+
+def drawn(world: World, policy: Any) -> dict[str, float]:
+    path, kl = rollout_with_kl(policy, SAMPLES, generator=torch.Generator().manual_seed(99))
+    return measured(world, path.x_0, kl.mean().item())
+
+
+def guided(world: World, strength: float, seed: int) -> dict[str, float]:
+    """No training: the seconds and the memory are those of drawing SAMPLES digits, 64 at a time."""
+    policy = ValueWeightedPolicy(
+        world.pretrained, Tweedie(world.pretrained, world.reward), alpha=world.alpha, strength=strength
+    )
+    generator, before, start = torch.Generator().manual_seed(seed), resident(), time.process_time()
+    parts = [rollout_with_kl(policy, 64, generator=generator) for _ in range(SAMPLES // 64)]
+    cost = dict(seconds=time.process_time() - start, memory=resident() - before, queries=50 * SAMPLES)
+    x_0, kl = torch.cat([path.x_0 for path, _ in parts]), torch.cat([kl for _, kl in parts])
+    return measured(world, x_0, kl.mean().item()) | cost
+
+
+def cloud(world: World, seed: int) -> dict[str, float]:
+    """SMC with Tweedie's v. Its J is the bound α E[log Ẑ], its KL what the bound leaves: (E[r] − J)/α."""
+    value, generator = Tweedie(world.pretrained, world.reward), torch.Generator().manual_seed(seed)
+    options: dict[str, Any] = dict(alpha=world.alpha, n=PARTICLES, generator=generator)
+    before, start = resident(), time.process_time()
+    parts = [sequential_monte_carlo.sample(world.pretrained, value, **options) for _ in range(SAMPLES // PARTICLES)]
+    cost = dict(seconds=time.process_time() - start, memory=resident() - before, queries=51 * SAMPLES)
+    found = measured(world, torch.cat([part.x_0 for part in parts]), 0.0)
+    objective = world.alpha * torch.cat([part.log_z for part in parts]).mean().item()
+    return found | cost | dict(kl=(found["reward"] - objective) / world.alpha)
+
+
+def resident() -> float:
+    """The most that this process ever held, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def measure(name: str, reward: str, how: str, seed: int) -> dict[str, float]:
+    world = worlds.digits().with_reward(reward)
+    if name in PLANS:
+        return tuned(name, world, how, seed)
+    if name in GUIDED:
+        return guided(world, GUIDED[name], seed)
+    return cloud(world, seed) if name == CLOUD else drawn(world, world.pretrained)
+
+
+def measure_apart(*arguments: str) -> dict[str, float]:
+    """`measure` in a fresh interpreter."""
+    threads = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+    command = [sys.executable, __file__, "--one", *arguments]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, **threads})
+    return json.loads(done.stdout)
+
+
+def spread(values: Sequence[float], alone: float = 0.0) -> str:
+    return f"{mean(values):6.2f} ± {stdev(values) if len(values) > 1 else alone:4.2f}"
+
+
+class Table:
+    """Rows against the bank's frontier, printed as they come."""
+
+    def __init__(self, world: World, reward: str):
+        bank = digits_rewards()
+        self.reward, self.alpha, self.frontier = reward, world.alpha, Frontier(bank[reward])
+        self.center, self.std = bank[reward].mean().item(), bank[reward].std().item()
+        self.best = self.frontier.at(world.alpha)
+        entropy = [self.frontier.mean((bank["label"] == k).float(), world.alpha)[0] for k in range(10)]
+        nearest = self.frontier.mean(bank["nearest"].float(), world.alpha)[0]
+        print(f"{reward}, α = {world.alpha:g}: the bank's optimum has effective sample size {self.best.size:,.0f}")
+        print(f"{'':24} {'up':>13} {'KL':>13} {'J share':>15} {'below':>13}", end="")
+        print(f" {'classes':>7} {'apart':>6} {'nearest':>8} {'CPU s':>6} {'MiB':>5} {'queries':>7}")
+        shares = torch.tensor(entropy, dtype=torch.float64)
+        up, error = (self.best.reward - self.center) / self.std, self.best.reward_se / self.std
+        classes = -torch.special.xlogy(shares, shares).sum().item()
+        print(f"{'optimum (bank)':24} {up:6.2f} ± {error:4.2f} {self.best.kl:6.2f} {100:21.2f} %", end="")
+        print(f"{'':14} {classes:7.2f} {'':6} {nearest:8.2f}")
+
+    def add(self, name: str, runs: Sequence[dict[str, float]]) -> None:
+        se, gain = runs[0]["reward_se"] / self.std, self.best.objective - self.center
+        up = [(found["reward"] - self.center) / self.std for found in runs]
+        share = [100 * (f["reward"] - self.alpha * f["kl"] - self.center) / gain for f in runs]
+        below = [(self.frontier.best_reward(min(f["kl"], KNOWN)) - f["reward"]) / self.std for f in runs]
+        average = {key: mean(found.get(key, 0.0) for found in runs) for key in ("seconds", "memory", "queries")}
+        seen = {key: mean(found[key] for found in runs) for key in ("entropy", "distance", "nearest")}
+        print(
+            f"{name:24} {spread(up, se)} {spread([f['kl'] for f in runs])} {spread(share, 100 * se * self.std / gain)}"
+            f" % {spread(below, se)} {seen['entropy']:7.2f} {seen['distance']:6.2f} {seen['nearest']:8.2f} "
+            f"{average['seconds']:6.0f} {average['memory']:5.0f} {average['queries']:7,.0f}",
+            flush=True,
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    everything = [REFERENCE, *PLANS, *GUIDED, CLOUD]
+    parser.add_argument("--reward", default="ink")
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--methods", nargs="+", default=everything, choices=everything, metavar="METHOD")
+    parser.add_argument("--ways", nargs="+", default=["lora"], choices=WAYS)
+    parser.add_argument("--one", nargs=4, metavar=("METHOD", "REWARD", "WAY", "SEED"), help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    if chosen.one:
+        name, reward, how, seed = chosen.one
+        print(json.dumps(measure(name, reward, how, int(seed))))
+        return
+    table = Table(worlds.digits().with_reward(chosen.reward), chosen.reward)
+    for name in chosen.methods:
+        for how in chosen.ways if name in PLANS else [""]:
+            runs = [measure_apart(name, chosen.reward, how, str(seed)) for seed in range(chosen.seeds)]
+            table.add(f"{name}, {how}" if len(chosen.ways) > 1 and how else name, runs)
+
+
+if __name__ == "__main__":
+    main()
