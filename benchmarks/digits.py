@@ -37,13 +37,18 @@ from tutorial_lib.worlds import World
 
 SAMPLES = 1024  # behind each number
 PLANS: Mapping[str, tuple[ModuleType, dict[str, Any]]] = {
-    "soft PPO": (soft_ppo, dict(iterations=20, n=64, parts=4, baseline=False)),
-    "backprop, last 10": (reward_backprop, dict(iterations=60, n=16, last=10)),
-    "backprop, checkpointed": (reward_backprop, dict(iterations=40, n=16, checkpointed=True)),
-    "reward-weighted MLE": (reward_weighted_mle, dict(iterations=10, n=128, updates=16, batch=256, effective=0.2)),
-    "path consistency": (path_consistency, dict(iterations=30, n=32, kind="vargrad")),
+    "soft PPO": (soft_ppo, dict(iterations=30, n=64, epochs=1, parts=8, baseline=False)),
+    "backprop, last 10": (reward_backprop, dict(iterations=80, n=12, last=10)),
+    "backprop, checkpointed": (reward_backprop, dict(iterations=50, n=12, checkpointed=True)),
+    "backprop, all kept": (reward_backprop, dict(iterations=50, n=12)),
+    "reward-weighted MLE": (
+        reward_weighted_mle,
+        dict(iterations=10, n=256, updates=10, batch=512, effective=0.3, denoised=True),
+    ),
+    "path consistency": (path_consistency, dict(iterations=50, n=32, kind="vargrad")),
 }
 RATES = dict(lora=2e-3, full=1e-4, control=2e-3)  # of Adam, for each way to tune
+SLOWER = {"soft PPO": 0.5, "reward-weighted MLE": 0.25}  # times those rates
 GUIDED = {"value-weighted, γ = 1": 1.0, "value-weighted, γ = 2": 2.0}  # the strength
 CLOUD = "sequential Monte Carlo"
 PARTICLES = 64  # in a cloud
@@ -70,7 +75,12 @@ def tuned(name: str, world: World, how: str, seed: int) -> dict[str, float]:
     algorithm, options = PLANS[name]
     policy = tunable(world.pretrained, how, generator=torch.Generator().manual_seed(seed))
     generator, before, start = torch.Generator().manual_seed(seed), resident(), time.process_time()
-    options = {"learning_rate": RATES[how], **options, "alpha": world.alpha, "generator": generator}
+    options = {
+        "learning_rate": RATES[how] * SLOWER.get(name, 1.0),
+        **options,
+        "alpha": world.alpha,
+        "generator": generator,
+    }
     queries = run(algorithm.fine_tune(policy, world.reward, **options))[-1].queries
     cost = dict(seconds=time.process_time() - start, memory=resident() - before, queries=queries)
     return drawn(world, policy) | cost

@@ -23,6 +23,7 @@ QUICK = [
     (reward_backprop, dict(iterations=2, n=4, checkpointed=True)),
     (reward_backprop, dict(iterations=2, n=4, last=2)),
     (reward_weighted_mle, dict(iterations=2, n=8, updates=2, batch=8)),
+    (reward_weighted_mle, dict(iterations=2, n=8, updates=2, batch=8, denoised=True)),
     (path_consistency, dict(iterations=2, n=8, kind="vargrad")),
 ]
 
@@ -188,3 +189,24 @@ def test_only_the_generator_makes_the_weights(pretrained):
         a, b, other = (tunable(pretrained, how, generator=seeded(s)).state_dict() for s in (0, 0, 1))
         assert torch.equal(state, torch.get_rng_state())
         assert all(torch.equal(a[k], b[k]) for k in a) and not all(torch.equal(a[k], other[k]) for k in a)
+
+
+def test_denoised_samples_are_the_means_of_the_last_step(pretrained, monkeypatch):
+    """What reward-weighted MLE learns from: every x_0 as it is, or the policy's own mean of it given x_1."""
+    drawn, learned = rollout(pretrained, 6, generator=seeded(1)), []
+
+    def spy(policy, x_0, x_t, t):
+        learned.append(x_0)
+        return loss(policy, x_0, x_t, t)
+
+    loss = reward_weighted_mle.loss
+    monkeypatch.setattr(reward_weighted_mle, "loss", spy)
+    for denoised, expected in ((False, drawn.x_0), (True, pretrained.mean(drawn.x[1], 1))):
+        policy = tunable(pretrained, generator=seeded(0))
+        steps = reward_weighted_mle.fine_tune(
+            policy, ink, alpha=1.0, generator=seeded(1), iterations=1, n=6, updates=1, batch=32, denoised=denoised
+        )
+        run(steps)
+        gap = (learned.pop()[:, None] - expected).abs().amax((2, 3, 4)).amin(1)
+        assert gap.max() < 1e-4
+    assert (drawn.x_0 - pretrained.mean(drawn.x[1], 1)).abs().max() > 0.01

@@ -58,11 +58,15 @@ def fine_tune(
     updates: int = 20,
     batch: int = 3200,
     online: bool = True,
+    denoised: bool = False,
     effective: float = 0.1,
     learning_rate: float = 4e-3,
 ) -> Iterator[Step]:
     """Each iteration: n paths of the policy (of p_pre where not `online`, all of them kept), then `updates` steps of
     Adam on batches drawn by weight. Step.extra["effective"]: the untempered weights' effective sample size / n.
+
+    denoised: learn from the mean of the last step instead of x_0, which carries that step's noise. A network pretrained
+    on clean data would spend its KL on imitating the noise; images want this.
     """
     n, updates, batch = count("n", n, least=2), count("updates", updates), count("batch", batch)
     if not 0 < effective < 1:
@@ -75,7 +79,8 @@ def fine_tune(
         r = training.rewards(path.x_0).detach()
         kl = path.kl() if online else path_kl(policy, path)
         log_weight = r - path.log_ratio().sum(0)
-        kept = [(path.x_0, log_weight)] if online else [*kept, (path.x_0, log_weight)]
+        x_0 = path.x_0 - policy.sigma(1) * (path.z[1] - path.u[1]) if denoised else path.x_0
+        kept = [(x_0, log_weight)] if online else [*kept, (x_0, log_weight)]
         x_0, log_weights = (torch.cat(part) for part in zip(*kept, strict=True))
         weights, total = tempered(log_weights, effective), 0.0
         for _ in range(updates):
