@@ -16,11 +16,9 @@ import torch
 from torch import Tensor
 
 from ..checks import count
-from ..policies import Policy, RetunedPolicy, TunablePolicy, record
+from ..policies import Policy, TunablePolicy, record
 from ..rewards import Reward
 from . import Step, Training, path_kl
-
-Retrained = RetunedPolicy  # the name in the notebook on §6.1
 
 
 def loss(policy: Policy, x_0: Tensor, x_t: Tensor, t: Tensor, weight: Tensor | float = 1.0) -> Tensor:
