@@ -12,6 +12,7 @@ import ipywidgets as ui
 import matplotlib.pyplot as plt
 import torch
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter
 from torch import Tensor
 from tqdm.auto import tqdm
 
@@ -25,7 +26,7 @@ from ..widgets import Picture, notches, together, words
 from ..worlds import World
 
 ALPHAS, DEPTHS = (0.01, 0.03, 0.1, 0.3), (2, 5, 20)
-ITERATIONS, PATHS = 60, 64  # of each training in a scene
+ITERATIONS, PATHS = 40, 64  # of each training in a scene
 SHARE = 0.05  # of the samples, from which on a mode counts as covered
 SHOWN, REACH = 3.4, 0.6  # half a map's side; the highest KL of one step that the widget shows
 STRAY = "#b0413e"
@@ -232,12 +233,16 @@ def show_race(
 ) -> None:
     """Regret against reward queries: name → (queries, regret, colour). Two lines across: the family's gap, the aim."""
     for name, (queries, regret, color) in curves.items():
-        ax.loglog(queries, regret, color=color)
-        ax.annotate(name, (queries[0], regret[0]), (8, -3), textcoords="offset points", color=color)
+        ax.loglog(queries, regret, color=color, label=name)
     for height, label in ((good, f"{good:.0%}"), (family, "family gap")):
         ax.axhline(height, color=plots.PRETRAINED, linestyle="--", linewidth=1)
         ax.text(1, height, f" {label}", color=plots.PRETRAINED, va="center", transform=ax.get_yaxis_transform())
     ax.set(xlabel="reward queries", ylabel="regret")
+    plots.percents(ax)
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.xaxis.set_major_formatter("{x:,.0f}")
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.legend(loc="upper right")
 
 
 def show_memory(ax: Axes, T: Sequence[int], curves: Mapping[str, tuple[Sequence[float], str]]) -> None:
@@ -262,6 +267,7 @@ def show_truncation(ax: Axes, trained: Mapping[int, float], least: Mapping[int, 
         ("trained, random K", first, random, plots.TUNED),
     ):
         ax.annotate(text, (K, height), (6, 7), textcoords="offset points", color=color)
+    ax.yaxis.set_major_formatter(PercentFormatter(1))
     ax.set(xlabel="K", ylabel="regret", ylim=(0, 1.08), xticks=list(trained), xticklabels=[str(K) for K in trained])
     ax.minorticks_off()
 
