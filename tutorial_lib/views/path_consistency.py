@@ -22,8 +22,9 @@ from .. import plots
 from ..algorithms import Step, Training, ValueNetwork, minibatches, path_consistency, path_kl, run, soft_ppo
 from ..checks import count
 from ..exact import GaussianOptimum, TiltedDensity
+from ..metrics import quiet_objective
 from ..policies import DenoisingPolicy, Policy, SteeredPolicy, Trajectory, log_ratio, rollout
-from ..rewards import Reward, query
+from ..rewards import Reward
 from ..widgets import Picture, notches, together, words
 from ..worlds import World
 
@@ -39,19 +40,6 @@ def beginner(pretrained: DenoisingPolicy, seed: int = 0) -> SteeredPolicy:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return SteeredPolicy(pretrained)
-
-
-def attained(
-    policy: Policy, pretrained: DenoisingPolicy, reward: Reward, *, alpha: float, n: int, generator: torch.Generator
-) -> tuple[float, float]:
-    """J and its standard error from E[r − α Σ log-ratio], whose noise dies out as the policy becomes the optimum."""
-    path = rollout(policy, n, generator=generator)
-    with torch.no_grad():
-        x, t, x_next = path.steps()
-        rho, u = policy.proposal(x, t)
-        ratio = log_ratio(u, (x_next - rho) / pretrained.schedule.at("sigma", t, x))
-        J = query(reward, path.x_0) - alpha * path.by_step(ratio).sum(0)
-    return J.mean().item(), J.std().item() / n**0.5
 
 
 def foreign_ppo(
@@ -148,7 +136,7 @@ def study(
 def examine(policy: Policy, world: World, best: GaussianOptimum) -> Pupil:
     """Samples, from the same noise for everyone, and regret."""
     noise = torch.Generator().manual_seed(1)
-    J, se = attained(policy, world.pretrained, world.reward, alpha=world.alpha, n=2000, generator=noise)
+    J, se = quiet_objective(policy, world.reward, alpha=world.alpha, n=2000, generator=noise)
     x_0 = rollout(policy, PARTICLES, generator=torch.Generator().manual_seed(2)).x_0
     return Pupil(x_0, best.soft.share(best.soft.optimum - J), best.soft.share(se))
 

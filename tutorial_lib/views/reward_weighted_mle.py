@@ -27,6 +27,7 @@ from ..algorithms import Step, run
 from ..algorithms.reward_weighted_mle import fine_tune, share_of_samples
 from ..checks import positive
 from ..exact import SoftValues, Tilt, TiltedDensity
+from ..metrics import quiet_objective
 from ..policies import Policy, SteeredPolicy, rollout
 from ..rewards import Reward, peak, query
 from ..widgets import Picture, choice, log_slider, notches, together, words
@@ -188,16 +189,6 @@ def first_weights() -> Image:
     return view.picture.still()
 
 
-def objective(
-    policy: Policy, reward: Reward, *, alpha: float, n: int, generator: torch.Generator
-) -> tuple[float, float]:
-    """J and its standard error from E[r − α Σ log-ratio], whose noise dies out as the policy becomes the optimum."""
-    path = rollout(policy, n, generator=generator)
-    with torch.no_grad():
-        J = query(reward, path.x_0) - alpha * policy.log_ratio(path).sum(0)
-    return J.mean().item(), J.std().item() / n**0.5
-
-
 @dataclass(frozen=True)
 class Row:
     """One α of a contest: the effective sample size of p_pre's samples, and each form's regret."""
@@ -235,7 +226,7 @@ def contest(
         regrets = {}
         for name, policy in policies.items():
             g = torch.Generator().manual_seed(1)
-            J, _ = objective(policy, reward, alpha=alpha, n=3000, generator=g)
+            J, _ = quiet_objective(policy, reward, alpha=alpha, n=3000, generator=g)
             regrets[name] = soft.share(soft.optimum - J)
         rows.append(Row(alpha, len(r) * share_of_samples((r / alpha).softmax(0)), regrets))
     return rows
