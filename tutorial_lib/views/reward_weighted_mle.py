@@ -114,7 +114,7 @@ def in_words(found: Answer) -> str:
     foretold = f"{found.foretold:.1f}" if found.foretold >= 1 else "not even one"
     text = (
         f"α = {found.alpha:.3g}: <b>{found.effective:.1f} effective samples</b> of {n} ({foretold} foretold), the "
-        f"heaviest carries {heaviest:.0%}. {verdict}<br>"
+        f"heaviest carries {heaviest:.1%}. {verdict}<br>"
         f"Mean reward under the weights {found.reward:.2f}, under the exact target {found.target.reward:.2f}."
     )
     return text.replace("-", "−")
@@ -134,11 +134,15 @@ class WeightView:
             ax.set(xlim=(-SHOWN, SHOWN), ylim=(-SHOWN, SHOWN))
         ax = axes[2]
         (self.curve,) = ax.loglog([], [], color=plots.TARGET)
-        (self.here,) = ax.loglog([], [], "o", color=plots.TUNED, markersize=9, clip_on=False)
-        self.here.set_in_layout(False)  # unclipped, so that it stays whole at the ends of α
+        (self.here,) = ax.loglog([], [], "o", color=plots.TUNED, markersize=9)
         ax.axhline(1, color=plots.PRETRAINED, linewidth=1, linestyle="--")
         ax.text(ALPHAS[1], 1.1, "one sample", ha="right", va="bottom", color=plots.PRETRAINED, fontsize=10)
-        ax.set(xlim=ALPHAS, ylim=(0.3, SIZES[-1]), xlabel="α", title="Effective samples: foretold, and these")
+        ax.set(
+            xlim=(ALPHAS[0] / 1.12, ALPHAS[1] * 1.12),
+            ylim=(0.3, SIZES[-1]),
+            xlabel="α",
+            title="Effective samples: foretold, and these",
+        )
         self.picture = Picture(figure, [self.target, self.points, self.density, self.curve, self.here])
 
     def draw(self, scene: Scene, found: Answer) -> None:
