@@ -445,6 +445,7 @@ def test_the_best_reward_at_a_kl_lies_on_the_frontier(density):
     frontier = Frontier(found.reward.reshape(-1), found.pretrained.reshape(-1))
     for point in frontier.curve(torch.logspace(-1, 1, 5)):
         assert frontier.best_reward(point.kl) == pytest.approx(point.reward, abs=1e-6)
+    assert frontier.best_reward(0.0) == pytest.approx(frontier.mean(found.reward.reshape(-1), 1e9)[0], abs=1e-4)
     with pytest.raises(ValueError, match=r"kl must lie in 0..*nats, got 99"):
         frontier.best_reward(99.0)
     with pytest.raises(ValueError, match=r"got -0.1"):

@@ -58,7 +58,7 @@ class Frontier:
         """The frontier's reward at a KL, by bisection in log α. ValueError for a KL that no α here attains."""
         span = float(self.rewards.max() - self.rewards.min()) or 1.0
         low, high = math.log(1e-6 * span), math.log(1e6 * span)  # of α: the KL falls as α grows
-        if not self.at(math.exp(high)).kl <= kl <= self.at(math.exp(low)).kl:
+        if not 0 <= kl <= self.at(math.exp(low)).kl:
             raise ValueError(f"kl must lie in 0..{self.at(math.exp(low)).kl:.3g} nats, got {kl!r}")
         for _ in range(60):
             middle = (low + high) / 2
