@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "tutorial_lib"
 FLOORS = [
     ["checks", "distributions", "schedules"],
-    ["denoisers", "lora", "policies", "training", "tuning"],
+    ["denoisers", "lora", "policies", "amortised", "training", "tuning"],
     ["rewards", "image_rewards", "mdp", "grids", "metrics", "diversity"],
     ["exact.chain", "exact.soft_values", "exact.*", "exact"],
     ["algorithms", "guidance", "algorithms.*", "guidance.*"],

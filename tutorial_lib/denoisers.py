@@ -97,6 +97,13 @@ class MLP(nn.Module):
         return self.last(silu(self.third(h)))
 
 
+def zero_at_start(network: MLP) -> MLP:
+    """The network with its last layer set to zero."""
+    nn.init.zeros_(network.last.weight)
+    nn.init.zeros_(network.last.bias)
+    return network
+
+
 class MLPDenoiser(Denoiser):
     r"""A learned denoiser for points in a few dimensions, x̂_0 = c_skip x_t + c_out F_θ(c_in x_t, t).
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from .checks import batch_of, count, positive
-from .denoisers import MLP, Denoiser
+from .denoisers import MLP, Denoiser, zero_at_start
 from .schedules import NoiseSchedule
 
 
@@ -128,6 +128,12 @@ class DenoisingPolicy(Policy):
         return self.mean(x_t, t), torch.zeros_like(x_t)
 
 
+def within_reach(u: Tensor, reach: float) -> Tensor:
+    """u bent so that ‖u‖ stays below `reach`, and hardly changed where it is small: [B, …] → [B, …]."""
+    size = u.flatten(1).square().sum(1).reshape(-1, *[1] * (u.ndim - 1))
+    return u * (1 + size / reach**2).rsqrt()
+
+
 class Control(nn.Module):
     """u_t(x_t) for points: [B, D], t → [B, D]. A network that is zero at the start, bent so that ‖u‖ stays below reach.
 
@@ -141,13 +147,11 @@ class Control(nn.Module):
         if len(pretrained.shape) != 1:
             raise ValueError(f"pass a control for data of shape {pretrained.shape}; the default one is for points [D]")
         (dim,) = pretrained.shape
-        self.network = MLP(dim, dim, pretrained.schedule.T, width=width).to(pretrained.schedule.sigma.device)
-        nn.init.zeros_(self.network.last.weight)
-        nn.init.zeros_(self.network.last.bias)
+        network = zero_at_start(MLP(dim, dim, pretrained.schedule.T, width=width))
+        self.network = network.to(pretrained.schedule.sigma.device)
 
     def forward(self, x_t: Tensor, t: int | Tensor) -> Tensor:
-        u = self.network(x_t, t)
-        return u * (1 + u.square().sum(-1, keepdim=True) / self.reach**2).rsqrt()
+        return within_reach(self.network(x_t, t), self.reach)
 
 
 class TunablePolicy(Policy):
@@ -161,6 +165,10 @@ class TunablePolicy(Policy):
     @property
     def pretrained(self) -> DenoisingPolicy:
         return self._frozen[0]
+
+    def at(self, alpha: float | Tensor) -> Policy:
+        """The policy for this α, or for these [n]: itself, for only an AmortisedPolicy takes α as an input."""
+        return self
 
 
 class SteeredPolicy(TunablePolicy):

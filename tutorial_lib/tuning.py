@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from .checks import positive
 from .denoisers import UNetDenoiser
 from .lora import adapted
-from .policies import DenoisingPolicy, RetunedPolicy, SteeredPolicy, TunablePolicy
+from .policies import DenoisingPolicy, RetunedPolicy, SteeredPolicy, TunablePolicy, within_reach
 
 WAYS = ("lora", "full", "control")
 
@@ -46,8 +46,7 @@ class ImageControl(nn.Module):
             nn.init.zeros_(p)
 
     def forward(self, x_t: Tensor, t: int | Tensor) -> Tensor:
-        u = self.network.raw(x_t, t)
-        return u * (1 + u.square().sum((1, 2, 3), keepdim=True) / self.reach**2).rsqrt()
+        return within_reach(self.network.raw(x_t, t), self.reach)
 
 
 def tunable(

@@ -4,27 +4,31 @@ r"""Fine-tuning algorithms (§5, §6), one idea a file: a pure loss under its eq
 
 Every `fine_tune(policy, reward, *, alpha, generator, …)` changes `policy` in place and yields a Step an iteration: stop
 iterating to stop training. Inside, rewards and values are in units of α, so that one set of defaults fits every α.
+For an AmortisedPolicy `alpha` may be a range (low, high): each iteration then draws LEVELS of them, log-uniformly.
 """
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from ..amortised import AmortisedPolicy, PricedMLP, price_range
 from ..checks import count, positive
-from ..denoisers import MLP
+from ..denoisers import MLP, zero_at_start
 from ..policies import Policy, Trajectory
 from ..rewards import QueryCounter, Reward, query
 
+LEVELS = 16  # how many α an iteration draws from a range
 STEADY = 0.5  # share of the iterations before the learning rate begins to fall
 
 
 @dataclass(frozen=True)
 class Step:
     """One iteration, measured on the samples that it trained on: J = reward − α·kl, the loss, and the bill so far.
+    Where α is a range, all three are averages over it.
 
     iterations: how many are planned; queries: samples that the reward was asked about; seconds: spent inside
     `fine_tune`; extra: what only this algorithm has, by name.
@@ -61,7 +65,8 @@ class Training:
         policy: Policy,
         reward: Reward,
         *,
-        alpha: float,
+        alpha: float | tuple[float, float],
+        n: int,
         iterations: int,
         learning_rate: float,
         helpers: Iterable[nn.Module] = (),
@@ -71,7 +76,14 @@ class Training:
                 f"expected a policy with parameters to tune, such as SteeredPolicy(pretrained), "
                 f"got {type(policy).__name__}"
             )
-        self.policy, self.alpha = policy, positive("alpha", alpha)
+        self.policy, self.n, self.levels = policy, count("n", n, least=2), 1
+        if isinstance(alpha, tuple):
+            self.levels = LEVELS
+            if not isinstance(policy, AmortisedPolicy):
+                raise ValueError(f"expected an AmortisedPolicy for a range of alpha, got {type(policy).__name__}")
+            if n % LEVELS or n < 2 * LEVELS:
+                raise ValueError(f"expected n to be a multiple of {LEVELS}, and at least two of it, got {n}")
+        self._range = price_range(alpha) if isinstance(alpha, tuple) else (positive("alpha", alpha),) * 2
         self.iterations, self.iteration = count("iterations", iterations), 0
         self.reward, self.seconds = QueryCounter(reward), 0.0
         self.weights = [p for module in (policy, *helpers) for p in module.parameters() if p.requires_grad]
@@ -84,6 +96,21 @@ class Training:
             left = 1 - (iteration - 1) / self.iterations
             self.optimiser.param_groups[0]["lr"] = self._rate * min(1, left / (1 - STEADY))
             yield iteration
+
+    def prices(self, *, generator: torch.Generator) -> Tensor:
+        """This iteration's α for each of the n paths [n]. Neighbours differ: any stretch of paths is a fair draw."""
+        low, high = self._range
+        places = torch.zeros(1, device=generator.device)
+        if self.levels > 1:  # one in each of as many equal parts of the range
+            places = torch.arange(self.levels, device=generator.device).float()
+            places = (places + torch.rand(self.levels, device=generator.device, generator=generator)) / self.levels
+        self.alpha = (low * (high / low) ** places).repeat(self.n // self.levels)
+        return self.alpha
+
+    def each(self, f: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        """f of the paths of each α by themselves: [..., n] → [..., n]."""
+        parts = [f(x[..., level :: self.levels]) for level in range(self.levels)]
+        return torch.stack(parts, -1).flatten(-2)
 
     def rewards(self, x_0: Tensor) -> Tensor:
         """r(x_0)/α, counted and checked: [n, …] → [n]. A NaN stops the run before anything has changed."""
@@ -102,10 +129,11 @@ class Training:
         self.optimiser.step()
 
     def step(self, loss: float, r: Tensor, kl: Tensor, **extra: float) -> Step:
-        """The Step to yield: r [n] in units of α, kl [n]."""
+        """The Step to yield: r [n] in units of α, kl [n], of the first n paths."""
         self.seconds += time.perf_counter() - self._began
-        reward, paid = self.alpha * r.mean().item(), kl.mean().item()
-        J, queries = reward - self.alpha * paid, self.reward.queries
+        alpha = self.alpha[: len(r)]
+        reward, paid = (alpha * r).mean().item(), kl.mean().item()
+        J, queries = reward - (alpha * kl).mean().item(), self.reward.queries
         return Step(self.iteration, self.iterations, J, reward, paid, loss, queries, self.seconds, extra)
 
 
@@ -114,8 +142,15 @@ def minibatches(n: int, parts: int, generator: torch.Generator) -> tuple[Tensor,
     return torch.randperm(n, generator=generator, device=generator.device).chunk(parts)
 
 
+def in_objective(alpha: Tensor) -> Tensor:
+    """α over its mean [n]: the weight that turns a loss in units of α, such as a KL, into units of J."""
+    return alpha / alpha.mean()
+
+
 class ValueNetwork(nn.Module):
-    """v_t(x_t)/α of points: [B, D], t → [B]. It starts at the mean of the first rewards, in units of their spread."""
+    """v_t(x_t)/α of points: [B, D], t, α [B] → [B]. v starts at the mean of the first rewards, in units of their
+    spread. Only beside an AmortisedPolicy does the network itself take α.
+    """
 
     def __init__(self, policy: Policy, *, generator: torch.Generator, width: int = 64):
         super().__init__()
@@ -124,17 +159,20 @@ class ValueNetwork(nn.Module):
         seed = torch.randint(2**31, (), device=generator.device, generator=generator)
         with torch.random.fork_rng(devices=[]):  # the weights, too, come from the caller's generator alone
             torch.manual_seed(int(seed))
-            network = MLP(policy.shape[0], 1, policy.schedule.T, width=width)
-        self.network = network.to(policy.schedule.sigma.device)
-        nn.init.zeros_(self.network.last.weight)
-        nn.init.zeros_(self.network.last.bias)
+            self.network: nn.Module
+            if isinstance(policy, AmortisedPolicy):
+                self.network = PricedMLP(policy.pretrained, 1, policy.alphas, width=width)
+            else:
+                self.network = zero_at_start(MLP(policy.shape[0], 1, policy.schedule.T, width=width))
+        self.network.to(policy.schedule.sigma.device)
         self.center, self.scale = 0.0, 0.0
 
-    def forward(self, x_t: Tensor, t: int | Tensor) -> Tensor:
-        return self.center + self.scale * self.network(x_t, t).squeeze(1)
+    def forward(self, x_t: Tensor, t: int | Tensor, alpha: Tensor) -> Tensor:
+        found = self.network(x_t, t, alpha) if isinstance(self.network, PricedMLP) else self.network(x_t, t)
+        return (self.center + self.scale * found.squeeze(1)) / alpha
 
     def adapt(self, r: Tensor) -> None:
-        """Take mean and spread from the first batch of r/α [n]."""
+        """Take mean and spread from the first batch of rewards [n]."""
         if not self.scale:
             self.center, self.scale = r.mean().item(), max(r.std().item(), 1e-3)
 

@@ -17,14 +17,15 @@ from torch import Tensor
 from ..checks import count
 from ..policies import Policy, Trajectory, TunablePolicy, record, rollout
 from ..rewards import Reward
-from . import Step, Training, ValueNetwork, minibatches, path_kl
+from . import Step, Training, ValueNetwork, in_objective, minibatches, path_kl
 
 
-def loss(values: Tensor, log_ratios: Tensor, weights: Tensor) -> Tensor:
-    """Σ_{s<t} w_{st} (φ_t − φ_s)², averaged over paths. values, log_ratios [T+1, n], v_0 = r/α; weights [T+1, T+1]."""
+def loss(values: Tensor, log_ratios: Tensor, weights: Tensor, price: Tensor | float = 1.0) -> Tensor:
+    """Σ_{s<t} w_{st} (φ_t − φ_s)², averaged over paths. values, log_ratios [T+1, n], v_0 = r/α; weights [T+1, T+1];
+    price: of each path [n], 1 unless their α differ."""
     phi = values + log_ratios.cumsum(0)
     laplacian = weights.sum(1).diag() - weights  # φᵀ(D − W)φ = Σ_{s<t} w_{st} (φ_t − φ_s)² for a symmetric W
-    return ((laplacian @ phi) * phi).sum(0).mean()
+    return (price * ((laplacian @ phi) * phi).sum(0)).mean()
 
 
 def vargrad(r: Tensor, log_ratios: Tensor) -> Tensor:
@@ -58,7 +59,7 @@ def fine_tune(
     policy: TunablePolicy,
     reward: Reward,
     *,
-    alpha: float,
+    alpha: float | tuple[float, float],
     generator: torch.Generator,
     iterations: int = 100,
     n: int = 256,
@@ -74,39 +75,47 @@ def fine_tune(
 
     kind: which stretches count (see `stretches`), or "vargrad", which needs no value network.
     """
-    n, parts, replay = count("n", n, least=2), count("parts", parts), count("replay", replay)
+    parts, replay = count("parts", parts), count("replay", replay)
     if not 0 <= off_policy <= 1:
         raise ValueError(f"off_policy must lie in [0, 1], got {off_policy!r}")
+    if kind == "vargrad" and isinstance(alpha, tuple):
+        raise ValueError(f"vargrad compares the paths of a batch, and expected one alpha for them, got {alpha!r}")
     critic = None if kind == "vargrad" else ValueNetwork(policy, generator=generator)
     weights = stretches(policy.schedule.T, kind).to(policy.schedule.sigma) if critic else None
     training = Training(
         policy,
         reward,
         alpha=alpha,
+        n=n,
         iterations=iterations,
         learning_rate=learning_rate,
         helpers=[critic] if critic else [],
     )
     others, sampler = round(off_policy * n), behaviour or policy.pretrained
-    kept: list[tuple[Tensor, Tensor]] = []
+    kept: list[tuple[Tensor, Tensor, Tensor]] = []
     for _ in training:
-        own = record(policy, n - others, generator=generator) if others < n else None
+        prices = training.prices(generator=generator)
+        own = record(policy.at(prices[: n - others]), n - others, generator=generator) if others < n else None
         strange = rollout(sampler, others, generator=generator) if others else None
         path = Trajectory(torch.cat([drawn.x for drawn in (own, strange) if drawn], 1))
         r = training.rewards(path.x_0).detach()
-        kl = own.kl() if own else path_kl(policy, path)
-        kept = [*kept, (path.x, r)][-replay:]
-        x, rewards = torch.cat([x for x, _ in kept], 1), torch.cat([r for _, r in kept])
+        kl = own.kl() if own else path_kl(policy.at(prices), path)
+        kept = [*kept, (path.x, r, prices)][-replay:]
+        x = torch.cat([x for x, *_ in kept], 1)
+        rewards, alphas = torch.cat([r for _, r, _ in kept]), torch.cat([a for *_, a in kept])
         if critic:
-            critic.adapt(r)
+            critic.adapt(r * prices)
         total = 0.0
         for chosen in minibatches(len(rewards), len(kept) * parts, generator)[:parts]:
             part = Trajectory(x[:, chosen])
-            log_ratios = policy.log_ratio(part)
+            price = alphas[chosen]
+            log_ratios = policy.at(price).log_ratio(part)
             if critic and weights is not None:
                 x_t, t, _ = part.steps()
-                values = torch.cat([rewards[chosen].unsqueeze(0), critic(x_t, t).reshape(part.T, -1)])
-                objective = loss(values, log_ratios, weights)
+                values = torch.cat(
+                    [rewards[chosen].unsqueeze(0), critic(x_t, t, price.repeat(part.T)).reshape(part.T, -1)]
+                )
+                objective = loss(values, log_ratios, weights, in_objective(price))
             else:
                 objective = vargrad(rewards[chosen], log_ratios)
             training.descend(objective)

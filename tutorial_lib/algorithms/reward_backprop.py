@@ -19,7 +19,7 @@ from torch.utils.checkpoint import checkpoint
 from ..checks import count
 from ..policies import Policy, TunablePolicy
 from ..rewards import Reward, name_of
-from . import Step, Training
+from . import Step, Training, in_objective
 
 
 def sample(policy: Policy, noise: Tensor, *, last: int, checkpointed: bool = False) -> tuple[Tensor, Tensor]:
@@ -46,7 +46,7 @@ def fine_tune(
     policy: TunablePolicy,
     reward: Reward,
     *,
-    alpha: float,
+    alpha: float | tuple[float, float],
     generator: torch.Generator,
     iterations: int = 150,
     n: int = 128,
@@ -59,22 +59,24 @@ def fine_tune(
     last: steps that the gradient goes through; None is all T, a pair (low, high) draws a number every iteration.
     ValueError for a reward without a gradient.
     """
-    T, n = policy.schedule.T, count("n", n, least=2)
+    T = policy.schedule.T
     low, high = last if isinstance(last, tuple) else (last or T, last or T)
     if not 1 <= count("last", low) <= count("last", high) <= T:
         raise ValueError(f"last must lie in 1..{T}, got {last!r}")
-    training = Training(policy, reward, alpha=alpha, iterations=iterations, learning_rate=learning_rate)
+    training = Training(policy, reward, alpha=alpha, n=n, iterations=iterations, learning_rate=learning_rate)
     like: dict[str, Any] = dict(device=policy.schedule.sigma.device, generator=generator)
     for _ in training:
+        prices = training.prices(generator=generator)
         noise = torch.randn(T + 1, n, *policy.shape, **like)
         depth = int(torch.randint(low, high + 1, (), **like))
-        x_0, kl = sample(policy, noise, last=depth, checkpointed=checkpointed)
+        x_0, kl = sample(policy.at(prices), noise, last=depth, checkpointed=checkpointed)
         r = training.rewards(x_0)
         if not r.requires_grad:
             raise ValueError(
                 f"reward {name_of(reward)} gives no gradient, and reward backpropagation is made of it; "
                 f"soft_ppo, reward_weighted_mle and path_consistency need none"
             )
-        objective = loss(r, kl)
+        weight = in_objective(prices)
+        objective = loss(weight * r, weight * kl)
         training.descend(objective)
         yield training.step(objective.item(), r, kl, last=depth)

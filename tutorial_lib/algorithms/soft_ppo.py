@@ -34,11 +34,21 @@ def advantages(values: Tensor, log_ratios: Tensor, *, lam: float) -> Tensor:
     return advantage
 
 
+def leave_one_out(ahead: Tensor) -> Tensor:
+    """Return to go minus its mean over the other paths: [T+1, n] → [T+1, n]."""
+    return ahead - (ahead.sum(1, keepdim=True) - ahead) / (ahead.shape[1] - 1)
+
+
+def standardised(advantage: Tensor) -> Tensor:
+    """Mean 0 and spread 1, over paths of one α."""
+    return (advantage - advantage.mean()) / advantage.std().clamp_min(1e-8)
+
+
 def fine_tune(
     policy: TunablePolicy,
     reward: Reward,
     *,
-    alpha: float,
+    alpha: float | tuple[float, float],
     generator: torch.Generator,
     iterations: int = 100,
     n: int = 256,
@@ -54,38 +64,37 @@ def fine_tune(
     baseline: learn v_t for the advantage (points only); without it the mean over the other paths stands in (leave one
     out). Step.extra["clipped"]: share of ratios outside 1 ± clip, over the last pass.
     """
-    n, epochs, parts = count("n", n, least=2), count("epochs", epochs), count("parts", parts)
+    epochs, parts = count("epochs", epochs), count("parts", parts)
     clip, lam = positive("clip", clip), positive("lam", lam)
     critic = ValueNetwork(policy, generator=generator) if baseline else None
     helpers = [critic] if critic else []
     training = Training(
-        policy, reward, alpha=alpha, iterations=iterations, learning_rate=learning_rate, helpers=helpers
+        policy, reward, alpha=alpha, n=n, iterations=iterations, learning_rate=learning_rate, helpers=helpers
     )
     for _ in training:
-        path = record(policy, n, generator=generator)
+        prices = training.prices(generator=generator)
+        path = record(policy.at(prices), n, generator=generator)
         r = training.rewards(path.x_0).detach()
         x, t, _ = path.steps()
         ratios, z = path.log_ratio(), path.z[1:].flatten(0, 1)
-        old = ratios[1:].reshape(-1)
+        old, price = ratios[1:].reshape(-1), prices.repeat(path.T)
         with torch.no_grad():
             if critic:
-                critic.adapt(r)
-                values = path.by_step(critic(x, t))
+                critic.adapt(r * prices)
+                values = path.by_step(critic(x, t, price))
                 values[0] = r
                 advantage = advantages(values, ratios, lam=lam)
                 returns = (advantage + values)[1:].reshape(-1)
             else:
-                ahead = r - ratios.cumsum(0)
-                advantage = ahead - (ahead.sum(1, keepdim=True) - ahead) / (n - 1)
-        advantage = advantage[1:].reshape(-1)
-        advantage = (advantage - advantage.mean()) / advantage.std().clamp_min(1e-8)
+                advantage = training.each(leave_one_out, r - ratios.cumsum(0))
+        advantage = training.each(standardised, advantage[1:]).reshape(-1)
         for _ in range(epochs):
             clipped = total = 0.0
             for rows in minibatches(len(x), parts, generator):
-                new = log_ratio(policy.shift(x[rows], t[rows]), z[rows])
+                new = log_ratio(policy.at(price[rows]).shift(x[rows], t[rows]), z[rows])
                 objective = loss(new, old[rows], advantage[rows], clip=clip)
                 if critic:
-                    missed = (critic(x[rows], t[rows]) - returns[rows]) / critic.scale
+                    missed = (critic(x[rows], t[rows], price[rows]) - returns[rows]) * price[rows] / critic.scale
                     training.descend(objective + missed.square().mean() / 2)
                 else:
                     training.descend(objective)

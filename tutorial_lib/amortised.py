@@ -1,0 +1,102 @@
+r"""One policy for every α: a control that takes α as an input, so that a slider over α needs no training of its own.
+
+    u_t(x_t; α),   trained once with α drawn log-uniformly from [α_low, α_high]
+
+Every `fine_tune` in `algorithms` takes an AmortisedPolicy with `alpha=policy.alphas`, a range in place of a number.
+Shapes: x_t [B, D]; α a number, or a tensor [n] with an α for each of n paths.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from .checks import positive
+from .denoisers import MLP, zero_at_start
+from .policies import DenoisingPolicy, SteeredPolicy, TunablePolicy, within_reach
+
+ALPHAS = (0.05, 5.0)
+
+
+def price_range(alphas: tuple[float, float]) -> tuple[float, float]:
+    """`alphas` as two floats; ValueError unless 0 < low < high."""
+    low, high = (positive("alpha", alpha) for alpha in alphas)
+    if not low < high:
+        raise ValueError(f"expected a range of α from low to high, got {alphas!r}")
+    return low, high
+
+
+class PricedMLP(nn.Module):
+    """An MLP that also takes log α, scaled to [−1, 1] over the range: x_t [B, D], t, α [B] → [B, outputs]."""
+
+    def __init__(self, pretrained: DenoisingPolicy, outputs: int, alphas: tuple[float, float], *, width: int = 128):
+        super().__init__()
+        if len(pretrained.shape) != 1:
+            raise ValueError(f"expected a policy of points [D], got data of shape {list(pretrained.shape)}")
+        low, high = (math.log(alpha) for alpha in price_range(alphas))
+        self.middle, self.half_width = (low + high) / 2, (high - low) / 2
+        network = zero_at_start(MLP(pretrained.shape[0] + 1, outputs, pretrained.schedule.T, width=width))
+        self.network = network.to(pretrained.schedule.sigma.device)
+
+    def forward(self, x_t: Tensor, t: int | Tensor, alpha: Tensor) -> Tensor:
+        place = (alpha.log() - self.middle) / self.half_width
+        return self.network(torch.cat([x_t, place.unsqueeze(1)], 1), t)
+
+
+class AmortisedControl(nn.Module):
+    """u_t(x_t; α) for points: [B, D], t, α [B] → [B, D], zero at the start. The network's output is divided by 1 + α,
+    because the optimal shift falls as 1/α where α is large."""
+
+    def __init__(
+        self, pretrained: DenoisingPolicy, alphas: tuple[float, float], *, width: int = 128, reach: float = 5.0
+    ):
+        super().__init__()
+        self.reach = positive("reach", reach)
+        self.network = PricedMLP(pretrained, pretrained.shape[0], alphas, width=width)
+
+    def forward(self, x_t: Tensor, t: int | Tensor, alpha: Tensor) -> Tensor:
+        return within_reach(self.network(x_t, t, alpha) / (1 + alpha.unsqueeze(1)), self.reach)
+
+
+class AmortisedPolicy(TunablePolicy):
+    """A family of steered policies, one for every α of a range, that share one network. `at(alpha)` is a member.
+
+    control: a module (x_t [B, …], t, α [B]) → [B, …]; None makes an MLP for points.
+    """
+
+    def __init__(
+        self,
+        pretrained: DenoisingPolicy,
+        control: nn.Module | None = None,
+        *,
+        alphas: tuple[float, float] = ALPHAS,
+        width: int = 128,
+    ):
+        super().__init__(pretrained)
+        self.alphas = price_range(alphas)
+        self.control = control if control is not None else AmortisedControl(pretrained, self.alphas, width=width)
+
+    def proposal(self, x_t: Tensor, t: int | Tensor) -> tuple[Tensor, Tensor]:
+        raise ValueError("an amortised policy acts at one α: expected policy.at(alpha), got the policy itself")
+
+    def at(self, alpha: float | Tensor) -> SteeredPolicy:
+        """The member at α, or at an α for each of n paths [n]. ValueError outside the range."""
+        low, high = self.alphas
+        prices = torch.as_tensor(alpha, dtype=torch.float32, device=self.schedule.sigma.device).reshape(-1)
+        if not bool(((prices >= low * (1 - 1e-6)) & (prices <= high * (1 + 1e-6))).all()):
+            raise ValueError(f"expected alpha in [{low:g}, {high:g}], the range of this policy, got {alpha!r}")
+        return SteeredPolicy(self.pretrained, _At(self.control, prices))
+
+
+class _At(nn.Module):
+    """A control at the α of each path, where the rows are n paths, or all steps of n paths (`Trajectory.steps`)."""
+
+    def __init__(self, control: nn.Module, prices: Tensor):
+        super().__init__()
+        self.control, self.prices = control, prices
+
+    def forward(self, x_t: Tensor, t: int | Tensor) -> Tensor:
+        steps, rest = divmod(len(x_t), len(self.prices))
+        if rest:
+            raise ValueError(f"expected rows for {len(self.prices)} paths, one α each, got {len(x_t)} rows")
+        return self.control(x_t, t, self.prices.to(x_t).repeat(steps))
