@@ -148,8 +148,8 @@ def in_objective(alpha: Tensor) -> Tensor:
 
 
 class ValueNetwork(nn.Module):
-    """v_t(x_t)/α of points: [B, D], t, α [B] → [B]. v starts at the mean of the first rewards, in units of their
-    spread. Only beside an AmortisedPolicy does the network itself take α.
+    """v_t(x_t) of points: [B, D], t → [B], in the units of the rewards that `adapt` was shown. It starts at their
+    mean. With `alpha` [B] it gives v_t(x_t)/α; beside an AmortisedPolicy, v_t depends on that α.
     """
 
     def __init__(self, policy: Policy, *, generator: torch.Generator, width: int = 64):
@@ -167,9 +167,15 @@ class ValueNetwork(nn.Module):
         self.network.to(policy.schedule.sigma.device)
         self.center, self.scale = 0.0, 0.0
 
-    def forward(self, x_t: Tensor, t: int | Tensor, alpha: Tensor) -> Tensor:
+    def forward(self, x_t: Tensor, t: int | Tensor, alpha: Tensor | None = None) -> Tensor:
         found = self.network(x_t, t, alpha) if isinstance(self.network, PricedMLP) else self.network(x_t, t)
-        return (self.center + self.scale * found.squeeze(1)) / alpha
+        v = self.center + self.scale * found.squeeze(1)
+        return v if alpha is None else v / alpha
+
+    def along(self, path: Trajectory, r: Tensor, alpha: Tensor) -> Tensor:
+        """v_t(x_t)/α of every step of n paths, and r/α in row 0: r, alpha [n] → [T+1, n]."""
+        x_t, t, _ = path.steps()
+        return torch.cat([r.unsqueeze(0), self(x_t, t, alpha.repeat(path.T)).reshape(path.T, -1)])
 
     def adapt(self, r: Tensor) -> None:
         """Take mean and spread from the first batch of rewards [n]."""

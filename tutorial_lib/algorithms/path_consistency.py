@@ -82,14 +82,9 @@ def fine_tune(
         raise ValueError(f"vargrad compares the paths of a batch, and expected one alpha for them, got {alpha!r}")
     critic = None if kind == "vargrad" else ValueNetwork(policy, generator=generator)
     weights = stretches(policy.schedule.T, kind).to(policy.schedule.sigma) if critic else None
+    helpers = [critic] if critic else []
     training = Training(
-        policy,
-        reward,
-        alpha=alpha,
-        n=n,
-        iterations=iterations,
-        learning_rate=learning_rate,
-        helpers=[critic] if critic else [],
+        policy, reward, alpha=alpha, n=n, iterations=iterations, learning_rate=learning_rate, helpers=helpers
     )
     others, sampler = round(off_policy * n), behaviour or policy.pretrained
     kept: list[tuple[Tensor, Tensor, Tensor]] = []
@@ -107,17 +102,12 @@ def fine_tune(
             critic.adapt(r * prices)
         total = 0.0
         for chosen in minibatches(len(rewards), len(kept) * parts, generator)[:parts]:
-            part = Trajectory(x[:, chosen])
-            price = alphas[chosen]
+            part, r_part, price = Trajectory(x[:, chosen]), rewards[chosen], alphas[chosen]
             log_ratios = policy.at(price).log_ratio(part)
             if critic and weights is not None:
-                x_t, t, _ = part.steps()
-                values = torch.cat(
-                    [rewards[chosen].unsqueeze(0), critic(x_t, t, price.repeat(part.T)).reshape(part.T, -1)]
-                )
-                objective = loss(values, log_ratios, weights, in_objective(price))
+                objective = loss(critic.along(part, r_part, price), log_ratios, weights, in_objective(price))
             else:
-                objective = vargrad(rewards[chosen], log_ratios)
+                objective = vargrad(r_part, log_ratios)
             training.descend(objective)
             total += objective.item() / parts
         yield training.step(total, r[: len(kl)], kl)

@@ -81,8 +81,7 @@ def fine_tune(
         with torch.no_grad():
             if critic:
                 critic.adapt(r * prices)
-                values = path.by_step(critic(x, t, price))
-                values[0] = r
+                values = critic.along(path, r, prices)
                 advantage = advantages(values, ratios, lam=lam)
                 returns = (advantage + values)[1:].reshape(-1)
             else:

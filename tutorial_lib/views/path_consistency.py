@@ -67,17 +67,16 @@ def foreign_ppo(
     training = Training(policy, reward, alpha=alpha, n=n, iterations=iterations, learning_rate=4e-3, helpers=[critic])
     foreign = (torch.arange(n) >= n - others).repeat(policy.schedule.T).unsqueeze(1)
     for _ in training:
-        prices = training.prices(generator=generator)
+        training.prices(generator=generator)
         drawn = [rollout(p, m, generator=generator).x for p, m in ((policy, n - others), (sampler, others)) if m]
         path = Trajectory(torch.cat(drawn, 1))
         r, (x, t, x_next) = training.rewards(path.x_0), path.steps()
-        critic.adapt(r * prices)
-        price = prices.repeat(path.T)
+        critic.adapt(r)
         with torch.no_grad():
             rho, sigma = policy.pretrained.mean(x, t), policy.schedule.at("sigma", t, x)
             z, theirs = (x_next - rho) / sigma, (sampler.mean(x, t) - rho) / sigma
             old = log_ratio(torch.where(foreign, theirs, policy.shift(x, t)) if recorded else policy.shift(x, t), z)
-            values = path.by_step(critic(x, t, price))
+            values = path.by_step(critic(x, t))
             values[0] = r
             advantage = soft_ppo.advantages(values, path.by_step(old), lam=0.99)
             returns, kl = (advantage + values)[1:].reshape(-1), path_kl(policy, path)
@@ -85,7 +84,7 @@ def foreign_ppo(
         for rows in minibatches(len(x), 3, generator):
             new = log_ratio(policy.shift(x[rows], t[rows]), z[rows])
             objective = soft_ppo.loss(new, old[rows], advantage[rows], clip=clip)
-            missed = (critic(x[rows], t[rows], price[rows]) - returns[rows]) * price[rows] / critic.scale
+            missed = (critic(x[rows], t[rows]) - returns[rows]) / critic.scale
             training.descend(objective + missed.square().mean() / 2)
         yield training.step(objective.item(), r, kl)
 
