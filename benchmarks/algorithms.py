@@ -2,8 +2,9 @@
 
     python benchmarks/algorithms.py [--world ring] [--seeds 5] [--figure figures/algorithms.png]
 
-Two tables: every algorithm at its defaults, and every one with the same number of reward queries. Regret is the family
-gap, which no chain of Gaussian steps avoids, plus the learning gap; ± is the standard deviation over seeds.
+Three tables: every algorithm at its defaults, with the same number of reward queries, and with the same time (whose
+iterations are planned from a short trial of each). Regret is the family gap, which no chain of Gaussian steps avoids,
+plus the learning gap; ± is the standard deviation over seeds. Equal times mean little on a busy machine.
 """
 
 import argparse
@@ -29,13 +30,23 @@ DEFAULTS: Mapping[ModuleType, dict[str, Any]] = {
     reward_weighted_mle: {},
     path_consistency: {},
 }
-QUERIES = 12_800
+QUERIES, SECONDS = 12_800, 4.0
 EQUAL: Mapping[ModuleType, dict[str, Any]] = {
     soft_ppo: dict(iterations=QUERIES // 256),
     reward_backprop: dict(iterations=QUERIES // 128),
     reward_weighted_mle: dict(n=QUERIES // 16, iterations=16),
     path_consistency: dict(iterations=QUERIES // 256),
 }
+
+
+def in_equal_time(world: World, seconds: float) -> dict[ModuleType, dict[str, Any]]:
+    """The defaults with as many iterations as fit, by the time of the last two of three."""
+    plans = {}
+    for algorithm in DEFAULTS:
+        policy, g = SteeredPolicy(world.pretrained), torch.Generator().manual_seed(0)
+        trial = run(algorithm.fine_tune(policy, world.reward, alpha=world.alpha, generator=g, iterations=3))
+        plans[algorithm] = dict(iterations=max(1, round(2 * seconds / (trial[2].seconds - trial[0].seconds))))
+    return plans
 
 
 @dataclass(frozen=True)
@@ -88,7 +99,7 @@ def show_table(title: str, rows: Sequence[Row], best: GaussianOptimum) -> None:
 def save_figure(path: Path, tables: Mapping[str, Sequence[Row]], best: GaussianOptimum) -> None:
     """Regret of every seed, a panel for each table."""
     plots.use_style()
-    figure, axes = plt.subplots(1, len(tables), figsize=(5.5 * len(tables), 3), sharex=True, sharey=True)
+    figure, axes = plt.subplots(1, len(tables), figsize=(4.2 * len(tables), 3), sharex=True, sharey=True)
     for ax, (title, rows) in zip(axes, tables.items(), strict=True):
         for place, row in enumerate(rows):
             ax.plot(100 * row.regret, [place] * len(row.regret), "o", color=plots.TUNED, alpha=0.6)
@@ -112,7 +123,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     best = GaussianOptimum(world.pretrained, world.reward, alpha=world.alpha, extent=world.extent)
     print(f"{world.name}, α = {world.alpha:g}, {chosen.seeds} seeds, {torch.get_num_threads()} threads")
     tables = {}
-    for title, plans in {"At the defaults": DEFAULTS, f"{QUERIES:,} queries each": EQUAL}.items():
+    timed = in_equal_time(world, SECONDS)
+    for title, plans in {"At the defaults": DEFAULTS, f"{QUERIES:,} queries": EQUAL, f"{SECONDS:g} s": timed}.items():
         tables[title] = compare(plans, world, best, chosen.seeds)
         show_table(title, tables[title], best)
     if chosen.figure:
