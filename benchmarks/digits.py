@@ -56,18 +56,22 @@ REFERENCE = "pretrained"
 KNOWN = 8.0  # nats: beyond, the bank holds too few samples to know the frontier, and `below` is a lower bound
 
 
-def measured(world: World, x_0: Tensor, kl: float) -> dict[str, float]:
-    """What the table says of samples [n, 1, 8, 8]. Entropy of the classes in nats, distances in units of a pixel."""
+def measured(world: World, x_0: Tensor, kl: Tensor) -> dict[str, float]:
+    """What the table says of samples [n, 1, 8, 8] and their KL [n]. Entropy in nats, distances in units of a pixel."""
     seen, r = described(x_0), query(world.reward, x_0)
     shares = seen["label"].bincount(minlength=10) / len(x_0)
     return dict(
-        reward=r.mean().item(),
-        reward_se=r.std().item() / len(x_0) ** 0.5,
-        kl=kl,
+        **moments("reward", r),
+        **moments("kl", kl),
+        **moments("objective", r - world.alpha * kl),
         entropy=-torch.special.xlogy(shares, shares).sum().item(),
         distance=mean_distance(x_0),
         nearest=seen["nearest"].mean().item(),
     )
+
+
+def moments(name: str, values: Tensor) -> dict[str, float]:
+    return {name: values.mean().item(), f"{name}_se": values.std().item() / len(values) ** 0.5}
 
 
 def tuned(name: str, world: World, how: str, seed: int) -> dict[str, float]:
@@ -88,7 +92,7 @@ def tuned(name: str, world: World, how: str, seed: int) -> dict[str, float]:
 
 def drawn(world: World, policy: Any) -> dict[str, float]:
     path, kl = rollout_with_kl(policy, SAMPLES, generator=torch.Generator().manual_seed(99))
-    return measured(world, path.x_0, kl.mean().item())
+    return measured(world, path.x_0, kl)
 
 
 def guided(world: World, strength: float, seed: int) -> dict[str, float]:
@@ -100,7 +104,7 @@ def guided(world: World, strength: float, seed: int) -> dict[str, float]:
     parts = [rollout_with_kl(policy, 64, generator=generator) for _ in range(SAMPLES // 64)]
     cost = dict(seconds=time.process_time() - start, memory=resident() - before, queries=50 * SAMPLES)
     x_0, kl = torch.cat([path.x_0 for path, _ in parts]), torch.cat([kl for _, kl in parts])
-    return measured(world, x_0, kl.mean().item()) | cost
+    return measured(world, x_0, kl) | cost
 
 
 def cloud(world: World, seed: int) -> dict[str, float]:
@@ -110,9 +114,10 @@ def cloud(world: World, seed: int) -> dict[str, float]:
     before, start = resident(), time.process_time()
     parts = [sequential_monte_carlo.sample(world.pretrained, value, **options) for _ in range(SAMPLES // PARTICLES)]
     cost = dict(seconds=time.process_time() - start, memory=resident() - before, queries=51 * SAMPLES)
-    found = measured(world, torch.cat([part.x_0 for part in parts]), 0.0)
-    objective = world.alpha * torch.cat([part.log_z for part in parts]).mean().item()
-    return found | cost | dict(kl=(found["reward"] - objective) / world.alpha)
+    x_0, log_z = torch.cat([part.x_0 for part in parts]), torch.cat([part.log_z for part in parts])
+    r = query(world.reward, x_0).reshape(-1, PARTICLES).mean(1)  # of each cloud, for particles of one are akin
+    bound = moments("reward", r) | moments("kl", r / world.alpha - log_z) | moments("objective", world.alpha * log_z)
+    return measured(world, x_0, torch.zeros(len(x_0))) | bound | cost
 
 
 def resident() -> float:
@@ -147,7 +152,7 @@ class Table:
 
     def __init__(self, world: World, reward: str):
         bank = digits_rewards()
-        self.reward, self.alpha, self.frontier = reward, world.alpha, Frontier(bank[reward])
+        self.frontier = Frontier(bank[reward])
         self.center, self.std = bank[reward].mean().item(), bank[reward].std().item()
         self.best = self.frontier.at(world.alpha)
         entropy = [self.frontier.mean((bank["label"] == k).float(), world.alpha)[0] for k in range(10)]
@@ -163,13 +168,14 @@ class Table:
 
     def add(self, name: str, runs: Sequence[dict[str, float]]) -> None:
         se, gain = runs[0]["reward_se"] / self.std, self.best.objective - self.center
+        alone = 100 * runs[0]["objective_se"] / gain
         up = [(found["reward"] - self.center) / self.std for found in runs]
-        share = [100 * (f["reward"] - self.alpha * f["kl"] - self.center) / gain for f in runs]
+        share = [100 * (found["objective"] - self.center) / gain for found in runs]
         below = [(self.frontier.best_reward(min(f["kl"], KNOWN)) - f["reward"]) / self.std for f in runs]
         average = {key: mean(found.get(key, 0.0) for found in runs) for key in ("seconds", "memory", "queries")}
         seen = {key: mean(found[key] for found in runs) for key in ("entropy", "distance", "nearest")}
         print(
-            f"{name:24} {spread(up, se)} {spread([f['kl'] for f in runs])} {spread(share, 100 * se * self.std / gain)}"
+            f"{name:24} {spread(up, se)} {spread([f['kl'] for f in runs], runs[0]['kl_se'])} {spread(share, alone)}"
             f" % {spread(below, se)} {seen['entropy']:7.2f} {seen['distance']:6.2f} {seen['nearest']:8.2f} "
             f"{average['seconds']:6.0f} {average['memory']:5.0f} {average['queries']:7,.0f}",
             flush=True,
