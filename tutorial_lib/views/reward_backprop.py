@@ -26,7 +26,7 @@ from ..widgets import Picture, notches, together, words
 from ..worlds import World
 
 ALPHAS, DEPTHS = (0.01, 0.03, 0.1, 0.3), (2, 5, 20)
-ITERATIONS, PATHS = 40, 64  # of each training in a scene
+ITERATIONS, PATHS = 60, 64  # of each training in a scene
 SHARE = 0.05  # of the samples, from which on a mode counts as covered
 SHOWN, REACH = 3.4, 0.6  # half a map's side; the highest KL of one step that the widget shows
 STRAY = "#b0413e"
