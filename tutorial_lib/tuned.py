@@ -1,6 +1,6 @@
 """Policies that were fine-tuned beforehand and are shipped: on the ring, for each algorithm and reward, every α in one.
 
-They were made by `python -m tutorial_lib.assets ring_soft_ppo …`, whose recipes are in `assets.tuning`.
+They were made by `python -m tutorial_lib.assets ring_soft_ppo …`, whose recipes are in `assets.ring`.
 """
 
 import functools

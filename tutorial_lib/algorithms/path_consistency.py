@@ -66,12 +66,15 @@ def fine_tune(
     parts: int = 4,
     kind: str = "mixed",
     behaviour: Policy | None = None,
-    off_policy: float = 0.0,
+    off_policy: float = 0.2,
     replay: int = 1,
     learning_rate: float = 4e-3,
 ) -> Iterator[Step]:
     """Each iteration: n paths, a share `off_policy` of them by `behaviour` (p_pre unless given); then one pass over n
     of the last `replay` iterations' paths, in `parts` minibatches.
+
+    Without any foreign paths a short training can run away: its paths leave the data together, and no equation is asked
+    where they should have stayed.
 
     kind: which stretches count (see `stretches`), or "vargrad", which needs no value network.
     """

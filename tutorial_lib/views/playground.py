@@ -12,24 +12,31 @@ from dataclasses import dataclass
 import ipywidgets as ui
 import matplotlib.pyplot as plt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from .. import plots, worlds
+from .. import plots, tuned, worlds
+from ..amortised import ALPHAS
 from ..exact import Frontier, FrontierPoint, GridValues, Tilt, TiltedDensity
 from ..grids import Grid
 from ..guidance.value_weighted import ValueWeightedPolicy
 from ..guidance.values import Tweedie
 from ..metrics import rollout_with_kl
+from ..policies import Policy, SteeredPolicy
 from ..rewards import query
 from ..widgets import Picture, choice, log_slider, moving_image, slider, together, words
 from ..worlds import World
 
-EXACT, EXACT_VALUE, TWEEDIE = METHODS = (
+EXACT, EXACT_VALUE, TWEEDIE = UNTRAINED = (
     "exact soft-optimal chain",
     "value-weighted, exact v",
     "value-weighted, Tweedie's v",
 )
-ALPHAS = (0.05, 10.0)
+TRAINED = {
+    "soft PPO, trained for every α": "soft_ppo",
+    "backpropagation, trained for every α": "reward_backprop",
+    "weighted MLE, trained for every α": "reward_weighted_mle",
+    "path consistency, trained for every α": "path_consistency",
+}
 PARTICLES = 400
 PLANE_WORLDS = ("ring", "grid", "two_moons", "spiral", "checkerboard")
 
@@ -39,6 +46,7 @@ class Scene:
     """One world and reward: the pretrained density and its exact tilt at every α."""
 
     world: World
+    reward_name: str
     tilted: TiltedDensity
     frontier: Frontier
     curve: list[FrontierPoint]
@@ -67,7 +75,13 @@ def scene(world_name: str, reward_name: str) -> Scene:
     tilted = TiltedDensity(world.pretrained, world.reward, extent=world.extent, grid=81)
     frontier = Frontier(tilted.reward.reshape(-1), tilted.pretrained.reshape(-1))
     curve = frontier.curve(torch.logspace(math.log10(ALPHAS[0]), 3, 80))
-    return Scene(world, tilted, frontier, curve, float((tilted.pretrained * tilted.reward).sum()))
+    return Scene(world, reward_name, tilted, frontier, curve, float((tilted.pretrained * tilted.reward).sum()))
+
+
+def methods(world_name: str, reward_name: str) -> tuple[str, ...]:
+    """What can be chosen there: trained policies are shipped for the ring, and backpropagation needs a slope."""
+    ready = world_name == tuned.WORLD
+    return (*UNTRAINED, *(name for name, by in TRAINED.items() if ready and reward_name in tuned.REWARDS[by]))
 
 
 def answer(scene: Scene, alpha: float, strength: float, method: str) -> Answer:
@@ -81,11 +95,7 @@ def answer(scene: Scene, alpha: float, strength: float, method: str) -> Answer:
         uniforms = torch.rand(PARTICLES, 2, generator=torch.Generator().manual_seed(0))
         x_0 = scene.tilted.sample(alpha, uniforms)
         return Answer(x_0, target, target.reward, target.kl, target.objective, 0.0, 0.0, 0.0)
-    if method not in METHODS:
-        raise ValueError(f"unknown method {method!r}; known: {', '.join(METHODS)}")
-    pretrained = scene.world.pretrained
-    value = exact_value(scene, alpha) if method == EXACT_VALUE else Tweedie(pretrained, scene.world.reward)
-    policy = ValueWeightedPolicy(pretrained, value, alpha=alpha, strength=strength)
+    policy = policy_of(scene, alpha, strength, method)
     path, kl = rollout_with_kl(policy, PARTICLES, generator=torch.Generator().manual_seed(0))
     stayed = path.x_0.abs().amax(1) < 1e3
     if not stayed.any():
@@ -99,6 +109,29 @@ def answer(scene: Scene, alpha: float, strength: float, method: str) -> Answer:
     spread = objective.std() / gain * error
     regret = (target.objective - J) / gain
     return Answer(path.x_0, target, reward, mean_kl, J, float(columns[0].std()) * error, regret, float(spread))
+
+
+class Scaled(nn.Module):
+    """γ times a control."""
+
+    def __init__(self, control: nn.Module, strength: float):
+        super().__init__()
+        self.control, self.strength = control, strength
+
+    def forward(self, x_t: Tensor, t: int | Tensor) -> Tensor:
+        return self.strength * self.control(x_t, t)
+
+
+def policy_of(scene: Scene, alpha: float, strength: float, method: str) -> Policy:
+    """The policy of a method; γ scales the shift that it adds to every step of the pretrained model."""
+    pretrained, known = scene.world.pretrained, methods(scene.world.name, scene.reward_name)
+    if method not in known or method == EXACT:
+        raise ValueError(f"unknown method {method!r} for this world and reward; known: {', '.join(known[1:])}")
+    if method in TRAINED:
+        member = tuned.policy(TRAINED[method], scene.reward_name).at(alpha)
+        return SteeredPolicy(pretrained, Scaled(member.control, strength))
+    value = exact_value(scene, alpha) if method == EXACT_VALUE else Tweedie(pretrained, scene.world.reward)
+    return ValueWeightedPolicy(pretrained, value, alpha=alpha, strength=strength)
 
 
 @functools.lru_cache(maxsize=1)
@@ -183,6 +216,17 @@ def plane_view(world_name: str, reward_name: str) -> PlaneView:
 def plane() -> ui.VBox:
     """The playground in the plane: α, γ, method, reward and world."""
     image, text = moving_image(plane_view("ring", "peak").picture.figure, "plane"), words()
+    method = choice("method", methods("ring", "peak"), EXACT_VALUE)
+    reward_name, world_name = choice("reward", ("peak", "half_plane", "disc")), choice("world", PLANE_WORLDS)
+
+    def offer(_: object) -> None:
+        found = methods(world_name.value, reward_name.value)
+        kept = method.value if method.value in found else EXACT_VALUE
+        with method.hold_trait_notifications():
+            method.options, method.value = found, kept
+
+    for control in (reward_name, world_name):
+        control.observe(offer, names="value")
 
     def respond(alpha: float, strength: float, method: str, reward_name: str, world_name: str) -> None:
         view = plane_view(world_name, reward_name)
@@ -193,9 +237,9 @@ def plane() -> ui.VBox:
     controls = [
         log_slider("α", 0.5, *ALPHAS),
         slider("guidance strength γ", 1.0, 0.0, 3.0, 0.05),
-        choice("method", METHODS, EXACT_VALUE),
-        choice("reward", ("peak", "half_plane", "disc")),
-        choice("world", PLANE_WORLDS),
+        method,
+        reward_name,
+        world_name,
     ]
     return together(controls, respond, image, text)
 
