@@ -31,9 +31,14 @@ def test_the_hash_and_the_recipe_are_those_of_the_file(name):
     assert entry["recipe"] | RECIPES[name] == entry["recipe"], "the asset was made by another recipe: run `make assets`"
 
 
-@pytest.mark.parametrize("bank", ["digits_bank", "digits_rewards"])
-def test_the_banks_were_drawn_from_the_shipped_denoiser(bank):
-    assert MANIFEST[bank]["recipe"]["denoiser_sha256"] == MANIFEST["digits"]["sha256"]
+@pytest.mark.parametrize("name", [name for name in MANIFEST if name.startswith("digits_")])
+def test_banks_and_adapters_come_from_the_shipped_denoiser(name):
+    assert MANIFEST[name]["recipe"]["denoiser_sha256"] == MANIFEST["digits"]["sha256"]
+
+
+def test_adapters_are_small_beside_their_network():
+    found = [entry["bytes"] for name, entry in MANIFEST.items() if name.startswith("digits_lora_")]
+    assert found and max(found) <= 0.12 * MANIFEST["digits"]["bytes"]
 
 
 def test_the_rewards_are_those_of_the_shipped_classifier():

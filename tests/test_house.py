@@ -16,7 +16,7 @@ FLOORS = [
     ["rewards", "image_rewards", "mdp", "grids", "metrics", "diversity"],
     ["exact.chain", "exact.soft_values", "exact.*", "exact"],
     ["algorithms", "guidance", "algorithms.*", "guidance.*"],
-    ["assets", "idx", "digit_data", "worlds", "tuned", "assets.*"],
+    ["assets", "idx", "digit_data", "worlds", "tuned", "assets.ring", "assets.lora", "assets.*"],
     ["plots", "widgets", "quiz", "views", "views.denoising_figures", "views.theory_figures", "views.*"],
 ]
 PACKAGES = {"algorithms", "guidance", "assets", "exact", "views"}

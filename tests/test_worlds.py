@@ -6,9 +6,10 @@ import sys
 import pytest
 import torch
 
-from tutorial_lib import worlds
+from tutorial_lib import assets, worlds
 from tutorial_lib.digit_data import described, digits_rewards
 from tutorial_lib.exact import Frontier, SoftValues
+from tutorial_lib.metrics import evaluate
 from tutorial_lib.policies import rollout
 from tutorial_lib.rewards import query
 
@@ -125,6 +126,20 @@ def test_at_its_alpha_every_reward_of_the_digits_has_far_to_go_and_a_trusted_opt
         point, values = Frontier(bank[name]).at(world.alphas[name]), bank[name].double()
         assert (point.reward - values.mean()) / values.std() > 1.5 and point.size > 1000
         assert point.objective_se < 0.05 * (point.objective - values.mean())
+
+
+@pytest.mark.parametrize("name", ["ink", "log_probability"])
+def test_a_shipped_tuned_policy_is_better_than_the_pretrained_one_and_no_better_than_the_best(name):
+    """The reward rises by a pretrained standard deviation or more, and J lies between J_pre and J* (4 s.e.)."""
+    world, bank = worlds.digits().with_reward(name), digits_rewards()[name].double()
+    report = evaluate(worlds.tuned_digits(name), world.reward, alpha=world.alpha, n=192, generator=generator(3))
+    best, before = Frontier(bank).at(world.alpha), bank.mean().item()
+    assert (report.reward - before) / bank.std().item() > 1
+    assert before + 4 * report.objective_se < report.objective < best.objective + 4 * report.objective_se
+    recorded = assets.manifest()[f"digits_lora_{name}"]["recipe"]
+    assert (
+        recorded["alpha"] == world.alpha and abs(report.reward - recorded["measured"]["reward"]) < 5 * report.reward_se
+    )
 
 
 def test_a_label_chooses_the_digit():

@@ -1,7 +1,7 @@
 """Make the shipped assets: `python -m tutorial_lib.assets [NAME …]`; without a name, all of them.
 
 Each denoiser is pretrained by `training.pretrain` from a fixed seed; the banks are drawn from the finished digits
-policy and scored by its rewards, one of which needs the classifier.
+policy and scored by its rewards, one of which needs the classifier. What is fine-tuned has recipes in `ring`, `lora`.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from ..image_rewards import ImageClassifier, train
 from ..policies import rollout
 from ..rewards import query
 from ..training import Data, pretrain
-from . import manifest, save
+from . import lora, manifest, ring, save
 
 POINTS: dict[str, Any] = dict(seed=0, steps=15000, batch=1024, learning_rate=1e-2)
 RECIPES: dict[str, dict[str, Any]] = {
@@ -32,6 +32,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "digits_bank": dict(data="samples of the digits asset", seed=0, samples=16384),
     "digits_rewards": dict(data="rewards of samples of the digits asset", seed=1, samples=65536),
 }
+RECIPES |= ring.RECIPES | lora.RECIPES
 DENOISER, CLASSIFIER = dict(denoiser="digits"), dict(classifier="digit_classifier")
 MADE_FROM = dict(digits_bank=DENOISER, digits_rewards=DENOISER | CLASSIFIER)  # whose hashes the recipe keeps
 BATCH = 1024  # samples drawn at a time
@@ -129,6 +130,15 @@ def save_drawn(name: str, tensors: dict[str, Tensor], start: float) -> None:
     save(name, tensors, dict(command=command(name), **RECIPES[name], **made_from, seconds=seconds))
 
 
+def make(name: str) -> None:
+    if name in ring.RECIPES:
+        ring.make(name, command(name))
+    elif name in lora.RECIPES:
+        lora.make(name, command(name))
+    else:
+        MAKERS[name]() if name in MAKERS else make_denoiser(name)
+
+
 MAKERS: dict[str, Callable[[], None]] = dict(
     digit_classifier=make_classifier, digits_bank=make_bank, digits_rewards=make_rewards
 )
@@ -141,7 +151,7 @@ def main() -> None:
     if unknown := [name for name in names if name not in RECIPES]:
         parser.error(f"unknown asset {unknown[0]!r}; known: {', '.join(RECIPES)}")
     for name in names:
-        MAKERS[name]() if name in MAKERS else make_denoiser(name)
+        make(name)
 
 
 if __name__ == "__main__":
