@@ -195,9 +195,9 @@ def test_denoised_samples_are_the_means_of_the_last_step(pretrained, monkeypatch
     """What reward-weighted MLE learns from: every x_0 as it is, or the policy's own mean of it given x_1."""
     drawn, learned = rollout(pretrained, 6, generator=seeded(1)), []
 
-    def spy(policy, x_0, x_t, t):
+    def spy(policy, x_0, *rest):
         learned.append(x_0)
-        return loss(policy, x_0, x_t, t)
+        return loss(policy, x_0, *rest)
 
     loss = reward_weighted_mle.loss
     monkeypatch.setattr(reward_weighted_mle, "loss", spy)
