@@ -80,9 +80,9 @@ def test_the_menu_follows_the_world():
     world.value = "grid"
     assert method.value == playground.EXACT_VALUE and method.options == playground.UNTRAINED
     world.value = "ring"
-    method.value = "path consistency, trained for every α"
+    method.value = "path consistency, trained"
     controls["reward"].value = "disc"
-    assert method.value == "path consistency, trained for every α"
+    assert method.value == "path consistency, trained"
 
 
 def test_an_unknown_method_is_refused():

@@ -22,7 +22,7 @@ from . import Step, Training, ValueNetwork, in_objective, minibatches, path_kl
 
 def loss(values: Tensor, log_ratios: Tensor, weights: Tensor, price: Tensor | float = 1.0) -> Tensor:
     """Σ_{s<t} w_{st} (φ_t − φ_s)², averaged over paths. values, log_ratios [T+1, n], v_0 = r/α; weights [T+1, T+1];
-    price: of each path [n], 1 unless their α differ."""
+    price: of each path [n], 1 unless their α differ; with α² the residuals are in units of reward."""
     phi = values + log_ratios.cumsum(0)
     laplacian = weights.sum(1).diag() - weights  # φᵀ(D − W)φ = Σ_{s<t} w_{st} (φ_t − φ_s)² for a symmetric W
     return (price * ((laplacian @ phi) * phi).sum(0)).mean()
@@ -108,7 +108,7 @@ def fine_tune(
             part, r_part, price = Trajectory(x[:, chosen]), rewards[chosen], alphas[chosen]
             log_ratios = policy.at(price).log_ratio(part)
             if critic and weights is not None:
-                objective = loss(critic.along(part, r_part, price), log_ratios, weights, in_objective(price))
+                objective = loss(critic.along(part, r_part, price), log_ratios, weights, in_objective(price).square())
             else:
                 objective = vargrad(r_part, log_ratios)
             training.descend(objective)

@@ -32,10 +32,10 @@ EXACT, EXACT_VALUE, TWEEDIE = UNTRAINED = (
     "value-weighted, Tweedie's v",
 )
 TRAINED = {
-    "soft PPO, trained for every α": "soft_ppo",
-    "backpropagation, trained for every α": "reward_backprop",
-    "weighted MLE, trained for every α": "reward_weighted_mle",
-    "path consistency, trained for every α": "path_consistency",
+    "soft PPO, trained": "soft_ppo",
+    "reward backpropagation, trained": "reward_backprop",
+    "reward-weighted MLE, trained": "reward_weighted_mle",
+    "path consistency, trained": "path_consistency",
 }
 PARTICLES = 400
 PLANE_WORLDS = ("ring", "grid", "two_moons", "spiral", "checkerboard")
@@ -126,7 +126,7 @@ def policy_of(scene: Scene, alpha: float, strength: float, method: str) -> Polic
     """The policy of a method; γ scales the shift that it adds to every step of the pretrained model."""
     pretrained, known = scene.world.pretrained, methods(scene.world.name, scene.reward_name)
     if method not in known or method == EXACT:
-        raise ValueError(f"unknown method {method!r} for this world and reward; known: {', '.join(known[1:])}")
+        raise ValueError(f"unknown method {method!r}; known: {', '.join(known)}")
     if method in TRAINED:
         member = tuned.policy(TRAINED[method], scene.reward_name).at(alpha)
         return SteeredPolicy(pretrained, Scaled(member.control, strength))
@@ -222,7 +222,7 @@ def plane() -> ui.VBox:
     def offer(_: object) -> None:
         found = methods(world_name.value, reward_name.value)
         kept = method.value if method.value in found else EXACT_VALUE
-        with method.hold_trait_notifications():
+        if found != method.options:
             method.options, method.value = found, kept
 
     for control in (reward_name, world_name):
@@ -234,14 +234,8 @@ def plane() -> ui.VBox:
         view.draw(found)
         image.value, text.value = view.picture.frame(), in_words(view.scene, found, method)
 
-    controls = [
-        log_slider("α", 0.5, *ALPHAS),
-        slider("guidance strength γ", 1.0, 0.0, 3.0, 0.05),
-        method,
-        reward_name,
-        world_name,
-    ]
-    return together(controls, respond, image, text)
+    moved = log_slider("α", 0.5, *ALPHAS), slider("guidance strength γ", 1.0, 0.0, 3.0, 0.05)
+    return together([*moved, method, reward_name, world_name], respond, image, text)
 
 
 @dataclass(frozen=True)
