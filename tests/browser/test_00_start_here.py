@@ -18,12 +18,23 @@ def test_a_slider_changes_its_picture_at_once(page, label, picture):
 
 
 @pytest.mark.parametrize(
-    "label, option", [("method", "value-weighted, Tweedie's v"), ("reward", "disc"), ("world", "grid")]
+    ("label", "option"),
+    [("method", "value-weighted, Tweedie's v"), ("method", "soft PPO, trained"), ("reward", "disc"), ("world", "grid")],
 )
 def test_a_menu_changes_the_plane(page, label, option):
     before = page.image_hash("plane")
     page.select(label, option)
     page.new_image_hash(before, "plane")
+    assert page.errors() == []
+
+
+def test_a_trained_policy_follows_alpha_at_once(page):
+    before = page.image_hash("plane")
+    page.select("world", "ring")  # where trained policies are shipped; the test before this one left it
+    before = page.new_image_hash(before, "plane")
+    page.select("method", "path consistency, trained")
+    page.new_image_hash(before, "plane")
+    print(f"\ntrained, α: {page.latency('α', 'ArrowRight', n=15):.0f} ms median from key press to new picture")
     assert page.errors() == []
 
 
