@@ -123,6 +123,15 @@ def test_a_gradient_that_is_not_finite_is_not_followed(algorithm, monkeypatch):
 
 
 @every
+def test_a_reward_and_an_alpha_in_other_units_change_nothing(algorithm):
+    first, second, reward = tunable(), tunable(), peak((1.0, 0.0))
+    run(tune(algorithm, first, reward, alpha=0.5))
+    run(tune(algorithm, second, lambda x: reward(x) / 2**14, alpha=0.5 / 2**14))
+    for a, b in zip(weights(first), weights(second), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
+
+
+@every
 def test_only_the_generator_makes_noise(algorithm):
     first, second = tunable(), tunable()
     torch.manual_seed(3)

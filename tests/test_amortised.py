@@ -128,11 +128,12 @@ def test_what_needs_one_alpha_says_so():
 
 def training(n=64):
     policy = amortised()
-    return Training(policy, peak((1.0, 0.0)), alpha=RANGE, n=n, iterations=1, learning_rate=1e-3)
+    plan: dict[str, Any] = dict(alpha=RANGE, n=n, iterations=1, learning_rate=1e-3)
+    return Training(policy, peak((1.0, 0.0)), generator=seeded(0), **plan)
 
 
 def test_alphas_are_log_uniform_and_any_stretch_of_paths_has_them_all():
-    drawn = training(32 * LEVELS).prices(generator=seeded(0))
+    (drawn,) = training(32 * LEVELS)
     assert RANGE[0] <= drawn.min() and drawn.max() <= RANGE[1]
     places = torch.log(drawn / RANGE[0]) / math.log(RANGE[1] / RANGE[0]) * LEVELS
     assert (places[:LEVELS].floor() == torch.arange(LEVELS)).all(), "one in each part of the range"
@@ -141,7 +142,7 @@ def test_alphas_are_log_uniform_and_any_stretch_of_paths_has_them_all():
 
 def test_each_alpha_is_treated_by_itself():
     ready = training()
-    prices = ready.prices(generator=seeded(0))
+    (prices,) = ready
     x = torch.stack([prices, prices + torch.arange(64.0)])
     found = ready.each(lambda part: part - part.mean(-1, keepdim=True), x)
     assert (found[0].abs() < 1e-6).all()

@@ -67,6 +67,7 @@ def test_every_picture_draws():
     theory_figures.show_losses(axes[2], {"best": torch.rand(10, generator=seeded(3))}, title="lost")
     rewards = {name: Frontier(torch.rand(9, generator=seeded(4))).curve(1 + line) for name in "abc"}
     theory_figures.show_slopes((1 + line).tolist(), {name: (-1 - line, 1 + line) for name in "abc"}, rewards)
-    for number in plt.get_fignums():
-        plt.figure(number).canvas.draw()
-        plt.close(number)
+    for figure in map(plt.figure, plt.get_fignums()):
+        figure.canvas.draw()
+        assert figure.axes and all(ax.has_data() for ax in figure.axes)
+        plt.close(figure)

@@ -69,6 +69,7 @@ class Training:
         n: int,
         iterations: int,
         learning_rate: float,
+        generator: torch.Generator,
         helpers: Iterable[nn.Module] = (),
     ):
         if not hasattr(policy, "pretrained") or not any(p.requires_grad for p in policy.parameters()):
@@ -84,28 +85,29 @@ class Training:
             if n % LEVELS or n < 2 * LEVELS:
                 raise ValueError(f"expected n to be a multiple of {LEVELS}, and at least two of it, got {n}")
         self._range = price_range(alpha) if isinstance(alpha, tuple) else (positive("alpha", alpha),) * 2
-        self.iterations, self.iteration = count("iterations", iterations), 0
+        self.iterations, self.iteration, self.generator = count("iterations", iterations), 0, generator
         self.reward, self.seconds = QueryCounter(reward), 0.0
         self.weights = [p for module in (policy, *helpers) for p in module.parameters() if p.requires_grad]
         self._rate = positive("learning_rate", learning_rate)
         self.optimiser = torch.optim.Adam(self.weights, lr=self._rate)
 
-    def __iter__(self) -> Iterator[int]:
+    def __iter__(self) -> Iterator[Tensor]:
+        """Each iteration's α for every path [n]."""
         for iteration in range(1, self.iterations + 1):
             self.iteration, self._began = iteration, time.perf_counter()
             left = 1 - (iteration - 1) / self.iterations
             self.optimiser.param_groups[0]["lr"] = self._rate * min(1, left / (1 - STEADY))
-            yield iteration
+            self.alpha = self._draw()
+            yield self.alpha
 
-    def prices(self, *, generator: torch.Generator) -> Tensor:
-        """This iteration's α for each of the n paths [n]. Neighbours differ: any stretch of paths is a fair draw."""
-        low, high = self._range
-        places = torch.zeros(1, device=generator.device)
+    def _draw(self) -> Tensor:
+        """α for each of n paths [n]. Neighbours differ, so that any stretch of paths is a fair draw."""
+        (low, high), device = self._range, self.generator.device
+        places = torch.zeros(1, device=device)
         if self.levels > 1:  # one in each of as many equal parts of the range
-            places = torch.arange(self.levels, device=generator.device).float()
-            places = (places + torch.rand(self.levels, device=generator.device, generator=generator)) / self.levels
-        self.alpha = (low * (high / low) ** places).repeat(self.n // self.levels)
-        return self.alpha
+            places = torch.arange(self.levels, device=device).float()
+            places = (places + torch.rand(self.levels, device=device, generator=self.generator)) / self.levels
+        return (low * (high / low) ** places).repeat(self.n // self.levels)
 
     def each(self, f: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         """f of the paths of each α by themselves: [..., n] → [..., n]."""
@@ -177,10 +179,12 @@ class ValueNetwork(nn.Module):
         x_t, t, _ = path.steps()
         return torch.cat([r.unsqueeze(0), self(x_t, t, alpha.repeat(path.T)).reshape(path.T, -1)])
 
-    def adapt(self, r: Tensor) -> None:
-        """Take mean and spread from the first batch of rewards [n]."""
+    def adapt(self, r: Tensor, alpha: Tensor | None = None) -> None:
+        """Take mean and spread from the first batch of rewards [n], or of r/α [n] with their α [n]."""
         if not self.scale:
-            self.center, self.scale = r.mean().item(), max(r.std().item(), 1e-3)
+            unit = 1.0 if alpha is None else alpha.mean().item()
+            rewards = r if alpha is None else r * alpha
+            self.center, self.scale = rewards.mean().item(), max(rewards.std().item(), 1e-3 * unit)
 
 
 def path_kl(policy: Policy, path: Trajectory) -> Tensor:

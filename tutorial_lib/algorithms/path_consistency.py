@@ -10,6 +10,7 @@ Shapes: [T+1, n], row t is time t.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -86,13 +87,11 @@ def fine_tune(
     critic = None if kind == "vargrad" else ValueNetwork(policy, generator=generator)
     weights = stretches(policy.schedule.T, kind).to(policy.schedule.sigma) if critic else None
     helpers = [critic] if critic else []
-    training = Training(
-        policy, reward, alpha=alpha, n=n, iterations=iterations, learning_rate=learning_rate, helpers=helpers
-    )
+    plan: dict[str, Any] = dict(alpha=alpha, n=n, iterations=iterations, learning_rate=learning_rate)
+    training = Training(policy, reward, generator=generator, helpers=helpers, **plan)
     others, sampler = round(off_policy * n), behaviour or policy.pretrained
     kept: list[tuple[Tensor, Tensor, Tensor]] = []
-    for _ in training:
-        prices = training.prices(generator=generator)
+    for prices in training:
         own = record(policy.at(prices[: n - others]), n - others, generator=generator) if others < n else None
         strange = rollout(sampler, others, generator=generator) if others else None
         path = Trajectory(torch.cat([drawn.x for drawn in (own, strange) if drawn], 1))
@@ -102,7 +101,7 @@ def fine_tune(
         x = torch.cat([x for x, *_ in kept], 1)
         rewards, alphas = torch.cat([r for _, r, _ in kept]), torch.cat([a for *_, a in kept])
         if critic:
-            critic.adapt(r * prices)
+            critic.adapt(r, prices)
         total = 0.0
         for chosen in minibatches(len(rewards), len(kept) * parts, generator)[:parts]:
             part, r_part, price = Trajectory(x[:, chosen]), rewards[chosen], alphas[chosen]

@@ -63,10 +63,10 @@ def fine_tune(
     low, high = last if isinstance(last, tuple) else (last or T, last or T)
     if not 1 <= count("last", low) <= count("last", high) <= T:
         raise ValueError(f"last must lie in 1..{T}, got {last!r}")
-    training = Training(policy, reward, alpha=alpha, n=n, iterations=iterations, learning_rate=learning_rate)
+    plan: dict[str, Any] = dict(alpha=alpha, n=n, iterations=iterations, learning_rate=learning_rate)
+    training = Training(policy, reward, generator=generator, **plan)
     like: dict[str, Any] = dict(device=policy.schedule.sigma.device, generator=generator)
-    for _ in training:
-        prices = training.prices(generator=generator)
+    for prices in training:
         noise = torch.randn(T + 1, n, *policy.shape, **like)
         depth = int(torch.randint(low, high + 1, (), **like))
         x_0, kl = sample(policy.at(prices), noise, last=depth, checkpointed=checkpointed)

@@ -11,6 +11,7 @@ tempered: raised to the power that leaves the effective sample size at a share `
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -69,13 +70,13 @@ def fine_tune(
     updates, batch = count("updates", updates), count("batch", batch)
     if not 0 < effective < 1:
         raise ValueError(f"effective must lie in (0, 1), got {effective!r}")
-    training = Training(policy, reward, alpha=alpha, n=n, iterations=iterations, learning_rate=learning_rate)
+    plan: dict[str, Any] = dict(alpha=alpha, n=n, iterations=iterations, learning_rate=learning_rate)
+    training = Training(policy, reward, generator=generator, **plan)
     if not online and training.levels > 1:
         raise ValueError(f"samples are kept and weighted together offline, for one alpha; got the range {alpha!r}")
     T, device = policy.schedule.T, policy.schedule.sigma.device
     kept: list[tuple[Tensor, Tensor]] = []
-    for _ in training:
-        prices = training.prices(generator=generator)
+    for prices in training:
         acting = policy.at(prices)
         path = record(acting if online else policy.pretrained, n, generator=generator)
         r = training.rewards(path.x_0).detach()

@@ -10,6 +10,7 @@ Shapes: n paths, T steps, TÂ·n rows; row t of [T+1, n] belongs to the step x_t â
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -68,11 +69,9 @@ def fine_tune(
     clip, lam = positive("clip", clip), positive("lam", lam)
     critic = ValueNetwork(policy, generator=generator) if baseline else None
     helpers = [critic] if critic else []
-    training = Training(
-        policy, reward, alpha=alpha, n=n, iterations=iterations, learning_rate=learning_rate, helpers=helpers
-    )
-    for _ in training:
-        prices = training.prices(generator=generator)
+    plan: dict[str, Any] = dict(alpha=alpha, n=n, iterations=iterations, learning_rate=learning_rate)
+    training = Training(policy, reward, generator=generator, helpers=helpers, **plan)
+    for prices in training:
         path = record(policy.at(prices), n, generator=generator)
         r = training.rewards(path.x_0).detach()
         x, t, _ = path.steps()
@@ -80,7 +79,7 @@ def fine_tune(
         old, price = ratios[1:].reshape(-1), prices.repeat(path.T)
         with torch.no_grad():
             if critic:
-                critic.adapt(r * prices)
+                critic.adapt(r, prices)
                 values = critic.along(path, r, prices)
                 advantage = advantages(values, ratios, lam=lam)
                 returns = (advantage + values)[1:].reshape(-1)

@@ -64,10 +64,10 @@ def foreign_ppo(
         raise ValueError(f"off_policy must lie in [0, 1], got {off_policy!r}")
     critic, others, sampler = ValueNetwork(policy, generator=generator), round(off_policy * n), behaviour
     sampler = policy.pretrained if sampler is None else sampler
-    training = Training(policy, reward, alpha=alpha, n=n, iterations=iterations, learning_rate=4e-3, helpers=[critic])
+    plan: dict[str, Any] = dict(alpha=alpha, n=n, iterations=iterations, learning_rate=4e-3)
+    training = Training(policy, reward, generator=generator, helpers=[critic], **plan)
     foreign = (torch.arange(n) >= n - others).repeat(policy.schedule.T).unsqueeze(1)
     for _ in training:
-        training.prices(generator=generator)
         drawn = [rollout(p, m, generator=generator).x for p, m in ((policy, n - others), (sampler, others)) if m]
         path = Trajectory(torch.cat(drawn, 1))
         r, (x, t, x_next) = training.rewards(path.x_0), path.steps()
