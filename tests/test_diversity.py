@@ -7,7 +7,7 @@ import torch
 from scipy import stats
 
 from tutorial_lib.distributions import GaussianMixture
-from tutorial_lib.diversity import entropy, mean_distance, mode_shares, modes_covered
+from tutorial_lib.diversity import class_entropy, entropy, mean_distance, mode_shares, modes_covered
 
 from .oracles import parameters, ring_mixture, seeded
 
@@ -75,3 +75,18 @@ def test_the_mean_distance_of_two_normals():
     x = torch.randn(4000, 2, generator=seeded(0))
     assert mean_distance(x) == pytest.approx(math.sqrt(math.pi), rel=0.02)
     assert mean_distance(torch.ones(5, 3)) == 0
+
+
+def test_the_entropy_of_classes():
+    """Of k even classes it is log k, of one class 0; a weight counts as so many samples."""
+    assert class_entropy(torch.arange(6).repeat(5)) == pytest.approx(math.log(6))
+    assert class_entropy(torch.full((9,), 3)) == 0
+    labels, times = torch.tensor([0, 2, 7], dtype=torch.uint8), torch.tensor([1, 2, 5])
+    assert class_entropy(labels, times) == pytest.approx(stats.entropy([1, 2, 5]))
+    assert class_entropy(labels.repeat_interleave(times)) == pytest.approx(stats.entropy([1, 2, 5]))
+
+
+@pytest.mark.parametrize("labels", [torch.tensor([]).long(), torch.tensor([0, -1]), torch.tensor([0.0, 1.0])])
+def test_classes_are_whole_numbers(labels):
+    with pytest.raises(ValueError, match=r"expected labels \[n\], whole numbers ≥ 0"):
+        class_entropy(labels)

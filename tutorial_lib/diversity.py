@@ -1,8 +1,9 @@
-r"""How varied is a sample? Three numbers that fall when a model collapses (§3, Mechanism 2).
+r"""How varied is a sample? Numbers that fall when a model collapses (§3, Mechanism 2).
 
 entropy        H = −∫ p log p, in nats; −∞ for a sample that repeats itself
 modes covered  components of a mixture that still receive a share of the samples
 mean distance  E‖x − x′‖, for data without a known density, such as images
+class entropy  −Σ_k s_k log s_k of the shares of labelled classes, in nats
 """
 
 import math
@@ -64,6 +65,16 @@ def modes_covered(
 def mean_distance(x: Tensor) -> float:
     """E‖x − x′‖ over pairs of different samples [n, …], in x's units; time and memory grow with n²."""
     return torch.pdist(_finite(x, least=2)).mean().item()
+
+
+def class_entropy(labels: Tensor, weights: Tensor | None = None) -> float:
+    """Entropy in nats of the classes of a sample: labels [n], whole numbers ≥ 0; weights [n] ≥ 0, even unless given."""
+    if labels.ndim != 1 or not len(labels) or labels.is_floating_point() or labels.min() < 0:
+        raise ValueError(f"expected labels [n], whole numbers ≥ 0, n ≥ 1, got {labels.dtype} {list(labels.shape)}")
+    even = torch.ones(len(labels), dtype=torch.float64, device=labels.device)
+    counts = torch.bincount(labels, even if weights is None else weights.double())
+    shares = counts / counts.sum()
+    return -torch.special.xlogy(shares, shares).sum().item()
 
 
 def _finite(x: Tensor, *, least: int) -> Tensor:
