@@ -4,7 +4,8 @@
 
 Each run is a process of its own with one thread, so that its CPU seconds and its peak memory are its own. In
 pretrained standard deviations, `up` is the reward from the pretrained mean, `below` its distance to the frontier at the
-same KL. `J share` is (J − J_pre)/(J* − J_pre). ± is the standard deviation over seeds, or a lone run's standard error.
+same KL. `J share` is (J − J_pre)/(J* − J_pre), J the mean of r − α Σ log-ratio, which varies little near the optimum.
+± is the standard deviation over seeds, or a lone run's standard error.
 """
 
 import argparse
@@ -25,12 +26,12 @@ from torch import Tensor
 from tutorial_lib import worlds
 from tutorial_lib.algorithms import path_consistency, reward_backprop, reward_weighted_mle, run, soft_ppo
 from tutorial_lib.digit_data import described, digits_rewards
-from tutorial_lib.diversity import mean_distance
+from tutorial_lib.diversity import class_entropy, mean_distance
 from tutorial_lib.exact import Frontier
 from tutorial_lib.guidance import sequential_monte_carlo
 from tutorial_lib.guidance.value_weighted import ValueWeightedPolicy
 from tutorial_lib.guidance.values import Tweedie
-from tutorial_lib.metrics import rollout_with_kl
+from tutorial_lib.policies import Recorded, record
 from tutorial_lib.rewards import query
 from tutorial_lib.tuning import WAYS, tunable
 from tutorial_lib.worlds import World
@@ -56,17 +57,18 @@ REFERENCE = "pretrained"
 KNOWN = 8.0  # nats: beyond, the bank holds too few samples to know the frontier, and `below` is a lower bound
 
 
-def measured(world: World, x_0: Tensor, kl: Tensor) -> dict[str, float]:
-    """What the table says of samples [n, 1, 8, 8] and their KL [n]. Entropy in nats, distances in units of a pixel."""
-    seen, r = described(x_0), query(world.reward, x_0)
-    shares = seen["label"].bincount(minlength=10) / len(x_0)
+def attained(world: World, paths: Sequence[Recorded]) -> dict[str, float]:
+    """What the table says of a policy's own paths."""
+    x_0, kl = torch.cat([path.x_0 for path in paths]), torch.cat([path.kl() for path in paths])
+    r, ratio = query(world.reward, x_0), torch.cat([path.log_ratio().sum(0) for path in paths])
+    return moments("reward", r) | moments("kl", kl) | moments("objective", r - world.alpha * ratio) | varied(x_0)
+
+
+def varied(x_0: Tensor) -> dict[str, float]:
+    """How varied samples [n, 1, 8, 8] are: entropy in nats, distances in units of a pixel."""
+    seen = described(x_0)
     return dict(
-        **moments("reward", r),
-        **moments("kl", kl),
-        **moments("objective", r - world.alpha * kl),
-        entropy=-torch.special.xlogy(shares, shares).sum().item(),
-        distance=mean_distance(x_0),
-        nearest=seen["nearest"].mean().item(),
+        entropy=class_entropy(seen["label"]), distance=mean_distance(x_0), nearest=seen["nearest"].mean().item()
     )
 
 
@@ -87,12 +89,11 @@ def tuned(name: str, world: World, how: str, seed: int) -> dict[str, float]:
     }
     queries = run(algorithm.fine_tune(policy, world.reward, **options))[-1].queries
     cost = dict(seconds=time.process_time() - start, memory=resident() - before, queries=queries)
-    return drawn(world, policy) | cost
+    return drawn(world, policy, seed) | cost
 
 
-def drawn(world: World, policy: Any) -> dict[str, float]:
-    path, kl = rollout_with_kl(policy, SAMPLES, generator=torch.Generator().manual_seed(99))
-    return measured(world, path.x_0, kl)
+def drawn(world: World, policy: Any, seed: int) -> dict[str, float]:
+    return attained(world, [record(policy, SAMPLES, generator=torch.Generator().manual_seed(1000 + seed))])
 
 
 def guided(world: World, strength: float, seed: int) -> dict[str, float]:
@@ -101,10 +102,9 @@ def guided(world: World, strength: float, seed: int) -> dict[str, float]:
         world.pretrained, Tweedie(world.pretrained, world.reward), alpha=world.alpha, strength=strength
     )
     generator, before, start = torch.Generator().manual_seed(seed), resident(), time.process_time()
-    parts = [rollout_with_kl(policy, 64, generator=generator) for _ in range(SAMPLES // 64)]
+    parts = [record(policy, 64, generator=generator) for _ in range(SAMPLES // 64)]
     cost = dict(seconds=time.process_time() - start, memory=resident() - before, queries=50 * SAMPLES)
-    x_0, kl = torch.cat([path.x_0 for path, _ in parts]), torch.cat([kl for _, kl in parts])
-    return measured(world, x_0, kl) | cost
+    return attained(world, parts) | cost
 
 
 def cloud(world: World, seed: int) -> dict[str, float]:
@@ -117,7 +117,11 @@ def cloud(world: World, seed: int) -> dict[str, float]:
     x_0, log_z = torch.cat([part.x_0 for part in parts]), torch.cat([part.log_z for part in parts])
     r = query(world.reward, x_0).reshape(-1, PARTICLES).mean(1)  # of each cloud, for particles of one are akin
     bound = moments("reward", r) | moments("kl", r / world.alpha - log_z) | moments("objective", world.alpha * log_z)
-    return measured(world, x_0, torch.zeros(len(x_0))) | bound | cost
+    return bound | varied(x_0) | cost
+
+
+def has_gradient(world: World) -> bool:
+    return query(world.reward, torch.zeros(1, *world.pretrained.shape, requires_grad=True)).requires_grad
 
 
 def resident() -> float:
@@ -132,7 +136,7 @@ def measure(name: str, reward: str, how: str, seed: int) -> dict[str, float]:
         return tuned(name, world, how, seed)
     if name in GUIDED:
         return guided(world, GUIDED[name], seed)
-    return cloud(world, seed) if name == CLOUD else drawn(world, world.pretrained)
+    return cloud(world, seed) if name == CLOUD else drawn(world, world.pretrained, seed)
 
 
 def measure_apart(*arguments: str) -> dict[str, float]:
@@ -155,14 +159,12 @@ class Table:
         self.frontier = Frontier(bank[reward])
         self.center, self.std = bank[reward].mean().item(), bank[reward].std().item()
         self.best = self.frontier.at(world.alpha)
-        entropy = [self.frontier.mean((bank["label"] == k).float(), world.alpha)[0] for k in range(10)]
         nearest = self.frontier.mean(bank["nearest"].float(), world.alpha)[0]
         print(f"{reward}, α = {world.alpha:g}: the bank's optimum has effective sample size {self.best.size:,.0f}")
         print(f"{'':24} {'up':>13} {'KL':>13} {'J share':>15} {'below':>13}", end="")
         print(f" {'classes':>7} {'apart':>6} {'nearest':>8} {'CPU s':>6} {'MiB':>5} {'queries':>7}")
-        shares = torch.tensor(entropy, dtype=torch.float64)
         up, error = (self.best.reward - self.center) / self.std, self.best.reward_se / self.std
-        classes = -torch.special.xlogy(shares, shares).sum().item()
+        classes = class_entropy(bank["label"], self.frontier.weights(world.alpha))
         print(f"{'optimum (bank)':24} {up:6.2f} ± {error:4.2f} {self.best.kl:6.2f} {100:21.2f} %", end="")
         print(f"{'':14} {classes:7.2f} {'':6} {nearest:8.2f}")
 
@@ -195,8 +197,12 @@ def main() -> None:
         name, reward, how, seed = chosen.one
         print(json.dumps(measure(name, reward, how, int(seed))))
         return
-    table = Table(worlds.digits().with_reward(chosen.reward), chosen.reward)
+    world = worlds.digits().with_reward(chosen.reward)
+    table = Table(world, chosen.reward)
     for name in chosen.methods:
+        if not has_gradient(world) and (name in GUIDED or name.startswith("backprop")):
+            print(f"{name:24} needs the reward's gradient")
+            continue
         for how in chosen.ways if name in PLANS else [""]:
             runs = [measure_apart(name, chosen.reward, how, str(seed)) for seed in range(chosen.seeds)]
             table.add(f"{name}, {how}" if len(chosen.ways) > 1 and how else name, runs)
