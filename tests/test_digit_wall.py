@@ -1,4 +1,4 @@
-"""The walls pair what the same noise becomes; the pictures are drawn and say what they show."""
+"""The walls pair what the same noise becomes; standings measure it; the pictures are drawn and say what they show."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -6,8 +6,11 @@ import pytest
 import torch
 from torch import nn
 
+from tutorial_lib import plots
 from tutorial_lib.denoisers import UNetDenoiser
-from tutorial_lib.digit_data import digit_images
+from tutorial_lib.digit_data import described, digit_images, digits_rewards
+from tutorial_lib.exact import Frontier
+from tutorial_lib.metrics import evaluate
 from tutorial_lib.policies import DenoisingPolicy, SteeredPolicy, rollout
 from tutorial_lib.rewards import ink, symmetry
 from tutorial_lib.schedules import NoiseSchedule
@@ -69,3 +72,43 @@ def test_the_ranges_show_an_image_at_every_quantile_lowest_first():
 def test_an_empty_wall_is_refused(walls):
     with pytest.raises(ValueError, match="n must be a whole number ≥ 1, got 0"):
         view.before_after(walls[0], walls[0], ink, n=0)
+
+
+def test_a_standing_is_what_the_policy_attains_and_how_varied_it_is(walls):
+    steered = SteeredPolicy(walls[0], Brighter())
+    found = view.policy_standing(steered, ink, n=64, seed=5)
+    report = evaluate(steered, ink, alpha=0.1, n=64, generator=seeded(5))
+    assert (found.reward, found.reward_se) == pytest.approx((report.reward, report.reward_se), rel=1e-5)
+    assert found.kl == pytest.approx(4 * 64 * 0.5**2 / 2) and found.kl_se == pytest.approx(0, abs=1e-5)
+    images = digit_images()[0]
+    one_each = torch.stack([images[described(images)["label"] == k][0] for k in range(10)])
+    varied = view.standing(one_each, torch.arange(10.0), torch.zeros(10))
+    assert varied.classes == pytest.approx(np.log(10), abs=1e-5) and varied.nearest == pytest.approx(0, abs=1e-2)
+    assert varied.reward == 4.5 and varied.reward_se == pytest.approx(np.arange(10).std(ddof=1) / 10**0.5)
+    white = view.standing(torch.ones(8, 1, 8, 8), torch.ones(8), torch.zeros(8))
+    assert white.classes == white.apart == 0 and white.nearest > 5
+
+
+def test_the_bank_itself_stands_on_the_frontier_and_what_is_better_above_it():
+    found, frontier = view.pretrained_standing("ink", n=64), Frontier(digits_rewards()["ink"].float())
+    excess, error = found.above(frontier)
+    assert excess == pytest.approx(0, abs=1e-5) and 0 < error < 1e-3
+    best = frontier.at(0.02)
+    lucky = view.Standing(best.reward + 0.1, 0.003, best.kl, 0.2, 2.0, 8.0, 2.0)
+    excess, error = lucky.above(frontier)
+    assert excess == pytest.approx(0.1, abs=1e-5)
+    assert error == pytest.approx((0.003**2 + (0.02 * 0.2) ** 2 + best.objective_se**2) ** 0.5, rel=1e-3)
+
+
+def test_standings_are_told_and_drawn_where_they_are():
+    frontier = Frontier(digits_rewards()["ink"].float())
+    tuned = view.Standing(0.35, 0.002, 1.5, 0.1, 2.1, 8.2, 2.05)
+    found = {"pretrained": view.pretrained_standing("ink", n=64), "tuned": tuned}
+    told = view.standings_table(found).splitlines()
+    assert len(told) == 3 and "0.350 ± 0.002" in told[2] and "1.50 ± 0.10" in told[2]
+    ax = plt.figure().subplots()
+    view.show_standings(ax, frontier, found, alpha=0.02, title="x")
+    assert {"pretrained", "tuned", "optimum at α = 0.02"} == {text.get_text() for text in ax.texts}
+    (point,) = [line for line in ax.lines if line.get_xydata().tolist() == [[1.5, 0.35]]]
+    assert point.get_color() == plots.TUNED
+    plt.close(ax.figure)

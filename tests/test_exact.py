@@ -452,6 +452,15 @@ def test_the_best_reward_at_a_kl_lies_on_the_frontier(density):
         frontier.best_reward(-0.1)
 
 
+def test_the_error_of_the_reward_at_a_kl_is_the_spread_over_banks(pretrained):
+    rewards = wave(rollout(pretrained, 160_000, generator=seeded(3)).x_0)
+    points = [Frontier(part).at_kl(0.4) for part in rewards.split(4000)]
+    spread = torch.tensor([point.reward for point in points]).std()
+    claimed = torch.tensor([point.objective_se for point in points]).mean()
+    assert claimed == pytest.approx(float(spread), rel=0.35)
+    assert max(abs(point.kl - 0.4) for point in points) < 1e-6
+
+
 def test_a_constant_reward_has_a_value_but_nothing_to_gain():
     soft = SoftValues(ring(10), lambda x: torch.full((len(x),), 1234.5), alpha=0.5, extent=5.0, grid=81)
     assert soft.optimum == pytest.approx(1234.5) and soft.pretrained_objective == pytest.approx(1234.5)

@@ -54,8 +54,11 @@ class Frontier:
         error = (weights.square() * (f - mean).square()).sum().sqrt()
         return float(mean), 0.0 if self.exact else float(error)
 
-    def best_reward(self, kl: float) -> float:
-        """The frontier's reward at a KL, by bisection in log α. ValueError for a KL that no α here attains."""
+    def at_kl(self, kl: float) -> "FrontierPoint":
+        """The frontier's point at a KL, by bisection in log α. ValueError for a KL that no α here attains.
+
+        Its `objective_se` is also the standard error of the reward at that KL, for R(KL) = min_α J*(α) + α KL.
+        """
         span = float(self.rewards.max() - self.rewards.min()) or 1.0
         low, high = math.log(1e-6 * span), math.log(1e6 * span)  # of α: the KL falls as α grows
         if not 0 <= kl <= self.at(math.exp(low)).kl:
@@ -63,7 +66,11 @@ class Frontier:
         for _ in range(60):
             middle = (low + high) / 2
             low, high = (middle, high) if self.at(math.exp(middle)).kl > kl else (low, middle)
-        return self.at(math.exp(high)).reward
+        return self.at(math.exp(high))
+
+    def best_reward(self, kl: float) -> float:
+        """The frontier's reward at a KL."""
+        return self.at_kl(kl).reward
 
     def curve(self, alphas: Tensor) -> list["FrontierPoint"]:
         return [self.at(float(alpha)) for alpha in alphas]

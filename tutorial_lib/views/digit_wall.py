@@ -1,8 +1,10 @@
-"""Walls of digits: one and the same noise before and after fine-tuning, and what each reward likes and dislikes.
+"""Walls of digits: the same noise before and after fine-tuning, what each reward likes, and where a policy stands
+against the frontier of the bank.
 
 Functions from policies and rewards to arrays, then from arrays to figures. Images are [n, 1, H, W] in [−1, 1].
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -15,6 +17,10 @@ from torch import Tensor
 
 from .. import plots
 from ..checks import count
+from ..digit_data import described, digits_bank, digits_rewards
+from ..diversity import class_entropy, mean_distance
+from ..exact import Frontier
+from ..metrics import rollout_with_kl
 from ..policies import Policy, rollout
 from ..rewards import Reward, query
 
@@ -88,3 +94,84 @@ def show_ranges(images: Tensor, rewards: Mapping[str, Reward]) -> Figure:
                 f"{QUANTILES[place]:.0%}", (0.5, 0), (0, -2), "axes fraction", "offset points", ha="center", va="top"
             )
     return figure
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What n digits attain, reward and KL (nats) with their standard errors, and how varied they are: `classes`, the
+    entropy in nats of the labels that the classifier sees; `apart`, E‖x − x′‖; `nearest`, to the data's nearest digit.
+    """
+
+    reward: float
+    reward_se: float
+    kl: float
+    kl_se: float
+    classes: float
+    apart: float
+    nearest: float
+
+    def above(self, frontier: Frontier) -> tuple[float, float]:
+        """The reward less the frontier's at the same KL, and its standard error: the reward's, the KL's, the bank's."""
+        point = frontier.at_kl(self.kl)
+        return self.reward - point.reward, math.hypot(self.reward_se, point.alpha * self.kl_se, point.objective_se)
+
+
+def standing(x_0: Tensor, r: Tensor, kl: Tensor) -> Standing:
+    """Of digits [n, 1, 8, 8]. r, kl: a number for each of them, or for each of m clouds of akin ones, [m]."""
+    moments = [(float(v.mean()), float(v.std()) / len(v) ** 0.5) for v in (r, kl)]
+    seen = described(x_0)
+    nearest = float(seen["nearest"].mean())
+    return Standing(*moments[0], *moments[1], class_entropy(seen["label"]), mean_distance(x_0), nearest)
+
+
+def policy_standing(policy: Policy, reward: Reward, *, n: int = 256, seed: int = 99) -> Standing:
+    """Of n fresh digits of the policy."""
+    generator = torch.Generator(policy.schedule.sigma.device).manual_seed(seed)
+    path, kl = rollout_with_kl(policy, n, generator=generator)
+    with torch.no_grad():
+        return standing(path.x_0, query(reward, path.x_0), kl)
+
+
+def pretrained_standing(reward: str, *, n: int = 1024) -> Standing:
+    """Of the bank: the reward of that name from all of it, the variety from n of its digits."""
+    rewards = digits_rewards()[reward].float()
+    return standing(digits_bank()[: count("n", n, least=2)], rewards, torch.zeros(len(rewards)))
+
+
+def standings_table(found: Mapping[str, Standing]) -> str:
+    """A line for each: reward, KL, and the three numbers of variety."""
+    width = max(map(len, found)) + 2
+    rows = [f"{'':{width}}{'reward':>16}  {'KL (nats)':>12}  {'classes':>7}  {'apart':>5}  {'nearest':>7}"]
+    for name, s in found.items():
+        rows.append(
+            f"{name:{width}}{s.reward:8.3f} ± {s.reward_se:.3f}  {s.kl:5.2f} ± {s.kl_se:.2f}  {s.classes:7.2f}"
+            f"  {s.apart:5.2f}  {s.nearest:7.2f}"
+        )
+    return "\n".join(rows)
+
+
+def show_standings(
+    ax: Axes, frontier: Frontier, found: Mapping[str, Standing], *, alpha: float, title: str = ""
+) -> None:
+    """The bank's frontier with its standard error, the optimum at α, and a point with error bars for each."""
+    best, lowest = frontier.at(alpha), min(s.reward for s in found.values())
+    furthest = 1.15 * max(best.kl, *(s.kl for s in found.values()))
+    curve = [point for point in frontier.curve(alpha * torch.logspace(2, -1, 60)) if point.kl <= furthest]
+    kl, top = [point.kl for point in curve], np.array([point.reward for point in curve])
+    error = 2 * np.array([point.objective_se for point in curve])
+    plots.frontier(ax, kl, list(top), title=title, exact=False)
+    ax.fill_between(kl, top - error, top + error, color=plots.TARGET, alpha=0.3, linewidth=0)
+    ax.plot(best.kl, best.reward, "*", color=plots.TARGET, markersize=12)
+    ax.annotate(
+        f"optimum at α = {alpha:g}",
+        (best.kl, best.reward),
+        (0, 9),
+        textcoords="offset points",
+        ha="center",
+        color=plots.TARGET,
+    )
+    for name, s in found.items():
+        color = plots.TUNED if s.kl > 0 else plots.PRETRAINED
+        ax.errorbar(s.kl, s.reward, 2 * s.reward_se, 2 * s.kl_se, fmt="o", color=color, capsize=2, zorder=4)
+        ax.annotate(name, (s.kl, s.reward), (8, -4), textcoords="offset points", va="top", color=color)
+    ax.set_ylim(bottom=lowest - 0.15 * (max(top) - lowest))
