@@ -106,9 +106,9 @@ def test_standings_are_told_and_drawn_where_they_are():
     found = {"pretrained": view.pretrained_standing("ink", n=64), "tuned": tuned}
     told = view.standings_table(found).splitlines()
     assert len(told) == 3 and "0.350 ± 0.002" in told[2] and "1.50 ± 0.10" in told[2]
-    ax = plt.figure().subplots()
+    figure, ax = plt.subplots()
     view.show_standings(ax, frontier, found, alpha=0.02, title="x")
     assert {"pretrained", "tuned", "optimum at α = 0.02"} == {text.get_text() for text in ax.texts}
-    (point,) = [line for line in ax.lines if line.get_xydata().tolist() == [[1.5, 0.35]]]
+    (point,) = [line for line in ax.lines if np.array_equal(np.asarray(line.get_xydata()), [[1.5, 0.35]])]
     assert point.get_color() == plots.TUNED
-    plt.close(ax.figure)
+    plt.close(figure)
