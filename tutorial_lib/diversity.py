@@ -74,7 +74,7 @@ def class_entropy(labels: Tensor, weights: Tensor | None = None) -> float:
     even = torch.ones(len(labels), dtype=torch.float64, device=labels.device)
     counts = torch.bincount(labels, even if weights is None else weights.double())
     shares = counts / counts.sum()
-    return -torch.special.xlogy(shares, shares).sum().item()
+    return torch.special.entr(shares).sum().item()
 
 
 def _finite(x: Tensor, *, least: int) -> Tensor:
