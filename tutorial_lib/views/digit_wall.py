@@ -167,7 +167,7 @@ def show_standings(
         (best.kl, best.reward),
         (0, 9),
         textcoords="offset points",
-        ha="center",
+        ha="right",
         color=plots.TARGET,
     )
     for name, s in found.items():
