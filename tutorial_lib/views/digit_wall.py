@@ -26,6 +26,7 @@ from ..rewards import Reward, query
 
 SIDE = 6  # of a wall
 QUANTILES = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
+FAILED = ("#b0413e", "#7a4fa3", "#8a6d00")
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ def show_standings(
     """The bank's frontier with its standard error, the optimum at α, and a point with error bars for each."""
     best, lowest = frontier.at(alpha), min(s.reward for s in found.values())
     furthest = 1.15 * max(best.kl, *(s.kl for s in found.values()))
-    curve = [point for point in frontier.curve(alpha * torch.logspace(2, -1, 60)) if point.kl <= furthest]
+    curve = [point for point in frontier.curve(alpha * torch.logspace(2, -1, 120)) if point.kl <= furthest]
     kl, top = [point.kl for point in curve], np.array([point.reward for point in curve])
     error = 2 * np.array([point.objective_se for point in curve])
     plots.frontier(ax, kl, list(top), title=title, exact=False)
@@ -175,3 +176,36 @@ def show_standings(
         ax.errorbar(s.kl, s.reward, 2 * s.reward_se, 2 * s.kl_se, fmt="o", color=color, capsize=2, zorder=4)
         ax.annotate(name, (s.kl, s.reward), (8, -4), textcoords="offset points", va="top", color=color)
     ax.set_ylim(bottom=lowest - 0.15 * (max(top) - lowest))
+
+
+def warning_signs(images: Tensor) -> tuple[float, float]:
+    """Two detectors of failure on digits [n, 1, 8, 8]: the classes' entropy, low where modes are lost, and the mean
+    distance to the data's nearest digit, large where a reward is hacked."""
+    seen = described(images)
+    return class_entropy(seen["label"]), float(seen["nearest"].mean())
+
+
+def usual_signs(n: int, *, batches: int = 200) -> Tensor:
+    """The `warning_signs` of batches of n pretrained digits, [batches, 2]: what healthy samples of that size show."""
+    return torch.tensor([warning_signs(images) for images in digits_bank()[: n * batches].split(n)])
+
+
+def show_gallery(walls: Mapping[str, Tensor], usual: Tensor) -> Figure:
+    """A wall for each name, its images [n, 1, 8, 8], and their warning signs beside the usual ones [batches, 2]."""
+    figure, axes = plt.subplots(
+        1, len(walls) + 1, figsize=(3 * len(walls) + 3.6, 3.3), width_ratios=[1] * len(walls) + [1.2]
+    )
+    colors = (plots.TUNED, *FAILED)
+    ax = axes[-1]
+    ax.plot(*usual.T, ".", color=plots.PRETRAINED, alpha=0.3)
+    ax.axvline(float(usual[:, 0].min()), color=plots.PRETRAINED, linestyle="--", linewidth=1)
+    ax.axhline(float(usual[:, 1].max()), color=plots.PRETRAINED, linestyle="--", linewidth=1)
+    for picture, (name, images), color in zip(axes, walls.items(), colors, strict=False):
+        plots.show_wall(picture, images, columns=round(len(images) ** 0.5), title=name)
+        entropy, nearest = warning_signs(images)
+        ax.plot(entropy, nearest, "o", color=color, markersize=8)
+        ax.annotate(name, (entropy, nearest), (7, 7), textcoords="offset points", color=color)
+    ax.set(xlabel="entropy of the classes (nats)", ylabel="distance to the nearest digit", yscale="log")
+    ax.set(title="Dashed: where pretrained digits end", yticks=[2, 5, 10, 20], yticklabels=[2, 5, 10, 20])
+    ax.minorticks_off()
+    return figure
