@@ -6,6 +6,7 @@ A steered policy keeps σ_t and moves the mean by σ_t u_t(x_t), so that KL_t = 
 Shapes: x_t [B, …]; t a whole number in 1..T, or a LongTensor [B] so that many steps share one network call.
 """
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -268,3 +269,22 @@ def ddim(pretrained: DenoisingPolicy, n: int, *, eta: float = 0.0, generator: to
         return schedule.alpha_bar[t - 1].sqrt() * x_0 + kept * epsilon
 
     return rollout_with(mean, pretrained, n, std=std, generator=generator)
+
+
+@torch.no_grad()
+def glimpse(policy: Policy, n: int, *, steps: int = 12, generator: torch.Generator) -> Tensor:
+    """x_0 [n, …] of any policy for a quick look: DDIM with η = 0 that visits `steps` of the T levels.
+
+    A step's mean c⁰_t x̂_0 + c¹_t x_t tells x̂_0, with whatever steers the policy in it; all noise is in x_T.
+    """
+    schedule = policy.schedule
+    if not 1 <= count("steps", steps) <= schedule.T:
+        raise ValueError(f"steps must lie in 1..{schedule.T}, got {steps}")
+    levels = torch.linspace(schedule.T, 0, steps + 1).round().int().tolist()
+    device = schedule.sigma.device
+    x = torch.randn(count("n", n), *policy.shape, device=device, generator=generator)
+    for t, s in itertools.pairwise(levels):
+        x_0 = (policy.mean(x, t) - schedule.carry[t] * x) / schedule.signal[t]
+        epsilon = (x - schedule.alpha_bar[t].sqrt() * x_0) / schedule.noise[t].sqrt()
+        x = schedule.alpha_bar[s].sqrt() * x_0 + schedule.noise[s].sqrt() * epsilon
+    return x

@@ -9,7 +9,29 @@ Shapes: B particles, D dimensions; t is a whole number in 1..T."""
 import torch
 from torch import Tensor
 
+from ..checks import whole
+from ..denoisers import Denoiser
 from ..policies import DenoisingPolicy, Policy, Trajectory, rollout
+
+
+class GivenLabel(Denoiser):
+    """x̂_0(x_t|y) of a class-conditional network for one y."""
+
+    def __init__(self, denoiser: Denoiser, label: int):
+        super().__init__()
+        self.denoiser, self.schedule, self.shape = denoiser, denoiser.schedule, denoiser.shape
+        self.label = label
+
+    def forward(self, x_t: Tensor, t: int | Tensor, label: Tensor | None = None) -> Tensor:
+        return self.denoiser(x_t, t, torch.full((len(x_t),), self.label, device=x_t.device))
+
+
+def given(pretrained: DenoisingPolicy, label: int) -> DenoisingPolicy:
+    """The chain of x̂_0(x_t|y) that the network of `pretrained` knows beside that of x̂_0(x_t), a UNetDenoiser's."""
+    classes = getattr(pretrained.denoiser, "classes", 0)
+    if not whole(label) or not 0 <= label < classes:
+        raise ValueError(f"label must be one of the network's {classes} classes, from 0 up, got {label!r}")
+    return DenoisingPolicy(GivenLabel(pretrained.denoiser, label), pretrained.schedule)
 
 
 class ClassifierFreePolicy(Policy):
