@@ -13,6 +13,7 @@ from tutorial_lib.policies import RetunedPolicy, SteeredPolicy, rollout
 from tutorial_lib.rewards import peak
 
 from ..oracles import RING_ALPHA, RING_EXTENT, RING_PEAK, RING_REWARD, ring, ring_mixture, seeded
+from .digit_chains import bank, digits
 
 CLAIM = dict(
     number="6.1",
@@ -137,3 +138,25 @@ def test_claim_6_1_offline_fails_where_the_weights_do_and_online_goes_on(claim):
     (_, off_warm, on_warm), _, (ess, off_cold, on_cold) = rows.values()
     assert off_warm <= on_warm and ess < 10
     assert off_cold >= 3 * on_cold and on_cold <= 0.02
+
+
+def test_claim_6_1_on_digits_the_effective_sample_size(claim):
+    """Ink is nearly Gaussian, and of weights exp(r/α) with r ~ N(m, s²) a share exp(−s²/α²) is effective."""
+    r, spread = bank()["ink"].double(), bank()["ink"].double().std().item()
+    alphas = [spread * factor for factor in (8, 4, 2, 1, 0.5, 0.25)]
+    shares = [reward_weighted_mle.share_of_samples((r / alpha).softmax(0)) for alpha in alphas]
+    law = [math.exp(-((spread / alpha) ** 2)) for alpha in alphas]
+    off = max(abs(share / expected - 1) for share, expected in zip(shares[:3], law, strict=False))
+    at_home = {
+        name: len(r) * reward_weighted_mle.share_of_samples((bank()[name].double() / alpha).softmax(0))
+        for name, alpha in digits("ink").alphas.items()
+    }
+    claim.record(
+        label="digits, ESS/n for ink at α = 8, 4, 2, 1, ½, ¼ std",
+        measured=f"{', '.join(f'{share:.2%}' for share in shares)}; Gaussian law {', '.join(f'{e:.2%}' for e in law)}; "
+        f"of {len(r):,} at each reward's α: " + ", ".join(f"{name} {size:,.0f}" for name, size in at_home.items()),
+        threshold="falls; within 5 % of the law at α ≥ 2 std; under 0.1 % at ¼ std; ≥ 1000 effective at each α",
+        floor="s.e. ≤ 1 % at α ≥ 2 std",
+    )
+    assert shares == sorted(shares, reverse=True) and off <= 0.05
+    assert shares[-1] <= 0.001 and min(at_home.values()) >= 1000
