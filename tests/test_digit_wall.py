@@ -112,3 +112,26 @@ def test_standings_are_told_and_drawn_where_they_are():
     (point,) = [line for line in ax.lines if np.array_equal(np.asarray(line.get_xydata()), [[1.5, 0.35]])]
     assert point.get_color() == plots.TUNED
     plt.close(figure)
+
+
+def test_the_warning_signs_are_silent_on_digits_and_fire_on_failures():
+    real, white = digit_images()[0], torch.ones(16, 1, 8, 8)
+    usual = view.usual_signs(16, batches=50)
+    assert usual.shape == (50, 2)
+    lowest, furthest = usual[:, 0].min(), usual[:, 1].max()
+    entropy, nearest = view.warning_signs(real[100:116])
+    assert entropy > lowest and nearest < furthest
+    entropy, nearest = view.warning_signs(real[:1].repeat(16, 1, 1, 1))  # one digit, sixteen times
+    assert entropy == 0 < lowest and nearest < furthest
+    assert view.warning_signs(white)[1] > 2 * furthest
+
+
+def test_the_gallery_shows_each_wall_and_its_signs():
+    walls = {"fine": digit_images()[0][:9], "white": torch.ones(9, 1, 8, 8)}
+    figure = view.show_gallery(walls, view.usual_signs(9, batches=5))
+    *pictures, signs = figure.axes
+    assert len(pictures) == 2 and all(ax.images for ax in pictures)
+    placed = {tuple(np.asarray(line.get_xydata())[0]) for line in signs.lines}
+    assert {view.warning_signs(images) for images in walls.values()} <= placed
+    assert {text.get_text() for text in signs.texts} == set(walls)
+    plt.close(figure)
