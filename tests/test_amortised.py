@@ -6,15 +6,25 @@ from typing import Any
 import pytest
 import torch
 
-from tutorial_lib.algorithms import LEVELS, Training, path_consistency, reward_weighted_mle, run
-from tutorial_lib.amortised import AmortisedControl, AmortisedPolicy
+from tutorial_lib.algorithms import (
+    LEVELS,
+    Training,
+    path_consistency,
+    reward_backprop,
+    reward_weighted_mle,
+    run,
+    soft_ppo,
+)
+from tutorial_lib.amortised import AmortisedAdapters, AmortisedControl, AmortisedPolicy
 from tutorial_lib.distributions import GaussianMixture
+from tutorial_lib.lora import adapters
 from tutorial_lib.metrics import evaluate
 from tutorial_lib.policies import DenoisingPolicy, SteeredPolicy, rollout
-from tutorial_lib.rewards import peak
+from tutorial_lib.rewards import ink, peak
 
 from .oracles import chain, seeded
 from .test_algorithms import every, same, tunable, tune, weights
+from .test_tuning import images, untrained
 
 RANGE = (0.05, 5.0)
 
@@ -29,7 +39,8 @@ def stirred(policy):
     """The policy with weights that do something."""
     with torch.no_grad():
         for p in policy.parameters():
-            p.add_(0.3 * torch.randn(p.shape, generator=seeded(7)))
+            if p.requires_grad:
+                p.add_(0.3 * torch.randn(p.shape, generator=seeded(7)))
     return policy
 
 
@@ -175,3 +186,69 @@ def test_every_algorithm_comes_near_the_optimum_at_alphas_it_never_saw(algorithm
         member = evaluate(policy.at(alpha), reward, alpha=alpha, n=20_000, generator=seeded(2))
         before = evaluate(pretrained, reward, alpha=alpha, n=20_000, generator=seeded(2))
         assert member.objective - before.objective == pytest.approx(gain, rel=0.1), alpha
+
+
+def gated():
+    """A small image model with adapters whose gates depend on α."""
+    return AmortisedAdapters(untrained(), alphas=RANGE, rank=3, generator=seeded(0))
+
+
+def test_gated_adapters_begin_as_the_pretrained_policy_at_every_alpha():
+    policy = gated()
+    for alpha in (0.05, 0.7, torch.tensor([0.05, 5.0])):
+        assert policy.at(alpha).shift(images(2), 3).abs().max() < 1e-5
+
+
+def test_at_one_alpha_the_adapters_are_plain_weights_and_the_same_function():
+    policy, x = stirred(gated()), images(6)
+    shifts = []
+    for alpha in (0.05, 0.5, 5.0):
+        plain, by_path = policy.at(alpha), policy.at(torch.full((6,), alpha))
+        torch.testing.assert_close(plain.mean(x, 2), by_path.mean(x, 2), atol=1e-5, rtol=0)
+        assert not adapters(plain.denoiser) and not any(p.requires_grad for p in plain.parameters())
+        shifts.append(plain.shift(x, 2).norm())
+    assert shifts[0] > 2 * shifts[2], "the gates shut as α grows"
+
+
+def test_every_path_is_drawn_with_the_adapters_of_its_alpha():
+    policy, alphas = stirred(gated()), torch.tensor([0.1, 1.0, 4.0])
+    path = rollout(policy.at(alphas), 3, generator=seeded(2))
+    x, t, _ = path.steps()
+    by_step = policy.at(alphas).mean(x, t).unflatten(0, (path.T, 3))
+    for i, alpha in enumerate(alphas.tolist()):
+        for s in range(1, path.T + 1):
+            alone = policy.at(alpha).mean(path.x[s, i : i + 1], s)[0]
+            torch.testing.assert_close(by_step[s - 1, i], alone, atol=1e-5, rtol=0)
+
+
+def test_gradients_reach_the_adapters_and_nothing_else():
+    policy = stirred(gated())
+    policy.at(torch.tensor([0.1, 4.0])).mean(images(2), 2).sum().backward()
+    own = adapters(policy.control.network)
+    assert {name.rpartition(".")[2] for name in own} == set("ABC")
+    assert all(p.grad is not None and p.grad.abs().max() > 0 for name, p in own.items() if "label" not in name)
+    assert sum(p.requires_grad for p in policy.parameters()) == len(own)
+
+
+def test_gated_adapters_refuse_an_alpha_outside_their_range():
+    for alpha in (0.01, torch.tensor([1.0, 9.0])):
+        with pytest.raises(ValueError, match=r"expected alpha in \[0\.05, 5\]"):
+            gated().at(alpha)
+    with pytest.raises(ValueError, match="rows for 3 paths, one α each, got 4"):
+        gated().at(torch.ones(3)).mean(images(4), 1)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "options"),
+    [
+        (reward_backprop, dict(iterations=2, checkpointed=True)),
+        (soft_ppo, dict(iterations=2, baseline=False)),
+        (reward_weighted_mle, dict(iterations=2, updates=2, batch=32)),
+    ],
+)
+def test_gated_adapters_train_over_a_range(algorithm, options):
+    policy = gated()
+    before = {name: p.detach().clone() for name, p in adapters(policy.control.network).items()}
+    history = run(algorithm.fine_tune(policy, ink, alpha=RANGE, n=32, generator=seeded(0), **options))
+    assert history[-1].kl > 0 and math.isfinite(history[-1].objective)
+    assert not any(torch.equal(before[k], p) for k, p in adapters(policy.control.network).items() if k[-1] == "B")

@@ -67,6 +67,24 @@ def test_an_adapter_adds_the_product_of_two_thin_matrices(layer):
     torch.testing.assert_close(tuned(x), expected(x))
 
 
+@pytest.mark.parametrize("layer", [nn.Linear(6, 5), nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(3, 4, 1, bias=False)])
+def test_a_gate_scales_each_of_the_thin_products(layer):
+    tuned = stirred(lora.adapted(nn.Sequential(layer), 2, scale=0.7, features=3, generator=seeded(0)))
+    a, b, c = (lora.adapters(tuned)[f"0.{letter}"] for letter in "ABC")
+    x = torch.randn(2, 6, generator=seeded(1)) if isinstance(layer, nn.Linear) else images(6, 5).view(2, 3, 5, 5)
+    features = torch.tensor([[1.0, 0.5, -2.0], [0.3, 0.0, 1.0]])
+    lora.gate(tuned, features)
+    together = tuned(x)
+    for i in range(2):
+        expected = copy.deepcopy(layer)
+        with torch.no_grad():
+            for k in range(2):
+                expected.weight += 0.7 * float(c[k] @ features[i]) * torch.outer(b[:, k], a[k]).view_as(layer.weight)
+        torch.testing.assert_close(together[i], expected(x)[i])
+        lora.gate(tuned, features[i])
+        torch.testing.assert_close(tuned(x)[i], expected(x)[i])
+
+
 def test_the_rank_is_what_limits_the_change():
     tuned = stirred(lora.adapted(nn.Sequential(nn.Linear(20, 20)), 3, generator=seeded(0)))
     change = lora.merged(tuned)[0].weight - tuned[0].layer.weight

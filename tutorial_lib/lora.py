@@ -3,7 +3,8 @@ r"""Low-rank adapters (LoRA, Hu et al. 2021): tune a big network by adding a pro
     W_θ = W + s B A,   W [out, …] frozen,   A [rank, …],   B [out, rank],   B = 0 at the start
 
 so that the tuned network begins as the pretrained one, and what is tuned and shipped is A and B alone. A convolution's
-W [out, in, k, k] counts as a matrix [out, in·k·k].
+W [out, in, k, k] counts as a matrix [out, in·k·k]. Gated adapters, W + s B diag(C φ) A, add as much as features φ of a
+condition say, such as powers of log α: one network for all of them, and plain weights again at any one.
 """
 
 import copy
@@ -51,30 +52,74 @@ class LowRank(nn.Module):
         return layer
 
 
-def adapted(network: Network, rank: int = 4, *, scale: float = 1.0, generator: torch.Generator) -> Network:
+class GatedLowRank(LowRank):
+    """A frozen layer with W + s B diag(C φ) A, C [rank, K] the same for all φ, C φ = φ_0 at the start.
+
+    Its `features` φ are [K] for all samples, or [B, K] with a row for each; then A and B act on x themselves, because
+    there is no one matrix to write.
+    """
+
+    def __init__(self, layer: nn.Module, rank: int, scale: float, *, features: int, generator: torch.Generator):
+        super().__init__(layer, rank, scale, generator=generator)
+        self.C = nn.Parameter(self.B.new_zeros(len(self.A), count("features", features)))
+        nn.init.ones_(self.C[:, 0])
+        self.features = self.C.new_zeros(features)
+
+    def weight(self) -> Tensor:
+        """W + s B diag(C φ) A for features [K], in W's shape."""
+        frozen = self.layer.get_parameter("weight")
+        return frozen + self.scale * (self.B * (self.C @ self.features) @ self.A).view_as(frozen)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.features.ndim == 1:
+            return super().forward(x)
+        rank, frozen = len(self.A), dict(self.layer.named_parameters())
+        thin = {"weight": self.A.view(rank, *frozen["weight"].shape[1:])}
+        if "bias" in frozen:
+            thin["bias"] = self.A.new_zeros(rank)
+        low = functional_call(self.layer, thin, (x,))  # A x, [B, rank, …], or [1, …] where all samples share x
+        gates = self.features @ self.C.T  # [B, rank]
+        added = self.B @ (gates.unsqueeze(2) * low.reshape(len(low), rank, -1))
+        return self.layer(x) + self.scale * added.view(*added.shape[:2], *low.shape[2:])
+
+
+def adapted(
+    network: Network, rank: int = 4, *, scale: float = 1.0, features: int = 0, generator: torch.Generator
+) -> Network:
     """A copy of `network` with an adapter on every nn.Linear and nn.Conv2d, and nothing else to tune.
 
-    `network` itself is left as it is. scale is s: with Adam, what a learning rate is worth.
+    `network` itself is left as it is. scale is s: with Adam, what a learning rate is worth. features: K, which makes
+    them gated ones.
     """
     rank, scale = count("rank", rank), positive("scale", scale)
     if any(isinstance(module, LowRank) for module in network.modules()):
         raise ValueError(f"this {type(network).__name__} has adapters already; merge them first: merged(network)")
     tuned = copy.deepcopy(network).requires_grad_(False)
-    _replace(tuned, nn.Linear | nn.Conv2d, lambda layer: LowRank(layer, rank, scale, generator=generator))
+    plan: dict[str, Any] = dict(generator=generator) | (dict(features=features) if features else {})
+    kind = GatedLowRank if features else LowRank
+    _replace(tuned, nn.Linear | nn.Conv2d, lambda layer: kind(layer, rank, scale, **plan))
     if not adapters(tuned):
         raise ValueError(f"expected a network with nn.Linear or nn.Conv2d layers, got {type(network).__name__}")
     return tuned
 
 
 def adapters(network: nn.Module) -> dict[str, Tensor]:
-    """The A and B of every adapter by name: all that there is to save."""
+    """The A and B (and C) of every adapter by name: all that there is to save."""
     found = {name: module for name, module in network.named_modules() if isinstance(module, LowRank)}
-    return {f"{name}.{key}": getattr(module, key) for name, module in found.items() for key in ("A", "B")}
+    own = {name: module.named_parameters(recurse=False) for name, module in found.items()}
+    return {f"{name}.{key}": p for name, parameters in own.items() for key, p in parameters}
+
+
+def gate(network: nn.Module, features: Tensor) -> None:
+    """Tell every gated adapter of `network` the features φ: [K], or [B, K] for the samples of the next call."""
+    for module in network.modules():
+        if isinstance(module, GatedLowRank):
+            module.features = features
 
 
 @torch.no_grad()
 def load_adapters(network: nn.Module, tensors: dict[str, Tensor]) -> None:
-    """Put saved A and B in place. ValueError, and nothing changed, where names or shapes are not this network's."""
+    """Put saved adapters in place. ValueError, and nothing changed, where names or shapes are not this network's."""
     own = adapters(network)
     if unlike := sorted(set(own) ^ set(tensors)):
         raise ValueError(

@@ -112,14 +112,14 @@ def answer(scene: Scene, alpha: float, strength: float, method: str) -> Answer:
 
 
 class Scaled(nn.Module):
-    """γ times a control."""
+    """γ times the shift of a policy."""
 
-    def __init__(self, control: nn.Module, strength: float):
+    def __init__(self, policy: Policy, strength: float):
         super().__init__()
-        self.control, self.strength = control, strength
+        self.policy, self.strength = policy, strength
 
     def forward(self, x_t: Tensor, t: int | Tensor) -> Tensor:
-        return self.strength * self.control(x_t, t)
+        return self.strength * self.policy.shift(x_t, t)
 
 
 def policy_of(scene: Scene, alpha: float, strength: float, method: str) -> Policy:
@@ -129,7 +129,7 @@ def policy_of(scene: Scene, alpha: float, strength: float, method: str) -> Polic
         raise ValueError(f"unknown method {method!r}; known: {', '.join(known)}")
     if method in TRAINED:
         member = tuned.policy(TRAINED[method], scene.reward_name).at(alpha)
-        return SteeredPolicy(pretrained, Scaled(member.control, strength))
+        return SteeredPolicy(pretrained, Scaled(member, strength))
     value = exact_value(scene, alpha) if method == EXACT_VALUE else Tweedie(pretrained, scene.world.reward)
     return ValueWeightedPolicy(pretrained, value, alpha=alpha, strength=strength)
 
