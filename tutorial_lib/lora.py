@@ -134,9 +134,8 @@ def load_adapters(network: nn.Module, tensors: dict[str, Tensor]) -> None:
 
 def merged(network: Network) -> Network:
     """A copy with every W + s B A written into plain weights: the same function under the pretrained names."""
-    plain = copy.deepcopy(network)
-    _replace(plain, LowRank, lambda layer: layer.plain())
-    return plain
+    found = [module for module in network.modules() if isinstance(module, LowRank)]
+    return copy.deepcopy(network, {id(module): module.plain() for module in found})
 
 
 def tunable_share(network: nn.Module) -> float:
