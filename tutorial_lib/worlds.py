@@ -96,10 +96,10 @@ def digits(*, label: int = 8, device: Device = None) -> World:
     """
     chosen: Choice = dict(
         ink=(rewards.ink, 0.02),
-        symmetry=(rewards.symmetry, 0.05),
+        symmetry=(rewards.symmetry, 0.04),
         compressed_size=(rewards.compressed_size, 1.8),
         log_probability=(log_probability(digit_classifier(device=device), label), 1.0),
-        few_labels=(few_labels, 0.1),
+        few_labels=(few_labels, 0.08),
     )
 
     return _world(
