@@ -6,12 +6,15 @@ import math
 import pytest
 import torch
 
+from tutorial_lib import worlds
+from tutorial_lib.algorithms import reward_backprop, run
 from tutorial_lib.diversity import entropy, mode_shares, modes_covered
 from tutorial_lib.exact import TiltedDensity
 from tutorial_lib.metrics import evaluate
 from tutorial_lib.policies import SteeredPolicy, rollout
 
 from ..oracles import RING_EXTENT, ring, ring_mixture, seeded
+from .digit_chains import DRAWN, STEEP, beginner, digits, pretrained_digits, variety
 
 CLAIM = dict(
     number="3.3",
@@ -120,3 +123,28 @@ def test_claim_3_3_too_much_alpha_paralyses(tilted, claim):
         seed=0,
     )
     assert gain <= 0.01 and gain == pytest.approx(variance / 100, rel=0.05) and abs(off) <= 4
+
+
+def test_claim_3_3_on_digits(claim):
+    """Ink: the shipped policy at its own α, and fifteen steep iterations of backprop at a thousandth of it."""
+    world, greedy = digits("ink"), beginner("ink")
+    run(reward_backprop.fine_tune(greedy, world.reward, alpha=world.alpha / 1000, generator=seeded(0), **STEEP))
+    drawn = dict(pretrained=pretrained_digits())
+    for name, policy in dict(tuned=worlds.tuned_digits("ink"), greedy=greedy).items():
+        drawn[name] = rollout(policy, DRAWN, generator=seeded(7)).x_0
+    found = {name: variety(x) for name, x in drawn.items()}
+    shown = [
+        f"{name}: class entropy {H:.2f} nats, mean distance {apart:.1f}, to the data {nearest:.1f}"
+        for name, (H, apart, nearest) in found.items()
+    ]
+    claim.record(
+        label=f"digits, ink, LoRA; tuned at α = {world.alpha:g}, greedy at α = {world.alpha / 1000:g}",
+        measured="; ".join(shown),
+        threshold="greedy: entropy ≤ 0.7, ≥ 3 × as far from the data; tuned: entropy ≥ 1.8, distances within 15 %",
+        floor=f"entropy 0.03, distance 1 % (s.e., n = {DRAWN})",
+        seed=0,
+    )
+    (_, apart, nearest), tuned, greedy_found = found.values()
+    assert greedy_found[0] <= 0.7 and greedy_found[2] >= 3 * nearest
+    assert tuned[0] >= 1.8 and tuned[1] == pytest.approx(apart, rel=0.15)
+    assert tuned[2] == pytest.approx(nearest, rel=0.15)

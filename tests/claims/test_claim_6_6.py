@@ -14,6 +14,7 @@ from tutorial_lib.metrics import energy_distance
 from tutorial_lib.rewards import disc
 
 from ..oracles import RING_EXTENT, ring, seeded
+from .digit_chains import bank, digits, gain, share
 
 CLAIM = dict(
     number="6.6",
@@ -124,3 +125,37 @@ def test_claim_6_6_svdd_follows_its_value(claim):
     assert max(found["Tweedie"][2], found["none"][2]) <= 0.6
     for row in (found["exact"], found["soft Q"]):
         assert row == sorted(row)
+
+
+def test_claim_6_6_on_digits_for_a_black_box(claim):
+    """Bytes of the compressed image have no slope. Without values a cloud only chooses at the end, as the bank can tell
+    for thousands of clouds; Tweedie's values choose on the way."""
+    world, n, clouds = digits("compressed_size"), 64, 4
+    f, unit = bank()["compressed_size"].double() / world.alpha, world.alpha / gain("compressed_size", world.alpha)
+
+    def attained(log_z):
+        """The share of J* − J_pre that α E[log Ẑ] is at least, and its standard error."""
+        J = world.alpha * log_z.double().mean().item()
+        return share("compressed_size", world.alpha, J), unit * float(log_z.std()) / len(log_z) ** 0.5
+
+    chosen = {m: attained(f.reshape(-1, m).logsumexp(1) - math.log(m)) for m in PARTICLES[1:]}
+    makers = {"none": lambda x, t: world.reward(x) if t == 0 else torch.zeros(len(x))} | {
+        "Tweedie": values.Tweedie(world.pretrained, world.reward)
+    }
+    options = dict(alpha=world.alpha, n=n, clouds=clouds, generator=seeded(SEED))
+    drawn = {v: sequential_monte_carlo.sample(world.pretrained, value, **options) for v, value in makers.items()}
+    found = {v: attained(cloud.log_z) for v, cloud in drawn.items()}
+    left = {v: len(cloud.x[-1].unique(dim=0)) / len(cloud.x_0) for v, cloud in drawn.items()}
+    claim.record(
+        label="digits, SMC on compressed_size",
+        measured=f"share of J* − J_pre at least {', '.join(f'{s:.0%}' for s, _ in chosen.values())} with n = "
+        f"{', '.join(map(str, chosen))} and no v; the sampler at n = {n}: "
+        + ", ".join(f"v {v} {s:.0%} ± {e:.0%}, {left[v]:.0%} of the x_T left" for v, (s, e) in found.items()),
+        threshold="rises with n, ≥ 75 % at 64; sampler within 4 s.e. of it; ≤ 65 % of x_T, fewer with Tweedie's",
+        floor=f"s.e. {max(error for _, error in chosen.values()):.1%} without v",
+        seed=SEED,
+    )
+    shares = [s for s, _ in chosen.values()]
+    assert shares == sorted(shares) and chosen[n][0] >= 0.75
+    assert abs(found["none"][0] - chosen[n][0]) <= 4 * found["none"][1]
+    assert left["Tweedie"] < left["none"] <= 0.65
