@@ -36,7 +36,7 @@ from tutorial_lib.rewards import query
 from tutorial_lib.tuning import WAYS, tunable
 from tutorial_lib.worlds import World
 
-SAMPLES = 1024  # behind each number
+SAMPLES = 512  # behind each number
 PLANS: Mapping[str, tuple[ModuleType, dict[str, Any]]] = {
     "soft PPO": (soft_ppo, dict(iterations=30, n=64, epochs=1, parts=8, baseline=False)),
     "backprop, last 10": (reward_backprop, dict(iterations=80, n=12, last=10)),
