@@ -1,4 +1,4 @@
-"""The sampling benchmark: its floor is the network's products, and a library that is not here costs it one line."""
+"""The sampling benchmarks: a floor is the network's own products, and a library that is not here costs one line."""
 
 import importlib.util
 from pathlib import Path
@@ -9,13 +9,17 @@ import torch
 from tutorial_lib.denoisers import MLPDenoiser
 
 
-@pytest.fixture(scope="module")
-def benchmark():
-    file = Path(__file__).parents[1] / "benchmarks" / "sampling.py"
-    spec = importlib.util.spec_from_file_location("sampling", file)
+def loaded(name):
+    file = Path(__file__).parents[1] / "benchmarks" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, file)
     assert spec is not None and spec.loader is not None
     spec.loader.exec_module(module := importlib.util.module_from_spec(spec))
     return module
+
+
+@pytest.fixture(scope="module")
+def benchmark():
+    return loaded("sampling")
 
 
 @pytest.fixture(scope="module")
@@ -50,3 +54,23 @@ def test_another_library_draws_from_the_same_chain(benchmark, denoiser, maker):
     assert torch.allclose(theirs.mean(0), ours.mean(0), atol=0.15) and torch.allclose(
         theirs.std(0), ours.std(0), rtol=0.1
     )
+
+
+def test_the_floor_of_images_is_every_convolution_at_its_shape():
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(
+        torch.nn.Conv2d(1, 2, 3, padding=1), torch.nn.AvgPool2d(2), torch.nn.Conv2d(2, 1, 3, stride=2)
+    )
+    x, calls = torch.randn(3, 1, 8, 8), []
+    floor = loaded("image_sampling").convolutions(network, lambda: calls.append(network(x)), 2)
+    expected = torch.nn.functional.conv2d(network[:2](x), network[2].weight, stride=2)
+    assert torch.allclose(floor(), expected) and len(calls) == 1
+
+
+def test_every_way_to_sample_images_draws_digits():
+    ways = loaded("image_sampling").samplers(2)
+    floor, first, *others = (sample() for sample in ways.values())
+    assert floor.shape == first.shape == (2, 1, 8, 8)
+    for x, name in zip(others, list(ways)[2:], strict=True):
+        if "glimpse" not in name:
+            assert torch.allclose(x, first, atol=0.3 if name == "bfloat16" else 1e-3), name
