@@ -142,7 +142,7 @@ class Control(nn.Module):
     the data may need a wider one.
     """
 
-    def __init__(self, pretrained: DenoisingPolicy, width: int = 128, *, reach: float = 5.0):
+    def __init__(self, pretrained: DenoisingPolicy, width: int = 96, *, reach: float = 5.0):
         super().__init__()
         self.reach = positive("reach", reach)
         if len(pretrained.shape) != 1:
@@ -178,7 +178,7 @@ class SteeredPolicy(TunablePolicy):
     control: a module (x_t [B, …], t) → [B, …]; None makes an MLP for points. `parameters()` are the control's alone.
     """
 
-    def __init__(self, pretrained: DenoisingPolicy, control: nn.Module | None = None, *, width: int = 128):
+    def __init__(self, pretrained: DenoisingPolicy, control: nn.Module | None = None, *, width: int = 96):
         super().__init__(pretrained)
         self.control = control if control is not None else Control(pretrained, width)
 

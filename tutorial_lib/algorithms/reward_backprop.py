@@ -48,7 +48,7 @@ def fine_tune(
     *,
     alpha: float | tuple[float, float],
     generator: torch.Generator,
-    iterations: int = 150,
+    iterations: int = 120,
     n: int = 128,
     last: int | tuple[int, int] | None = None,
     checkpointed: bool = False,

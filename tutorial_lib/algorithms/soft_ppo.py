@@ -51,7 +51,7 @@ def fine_tune(
     *,
     alpha: float | tuple[float, float],
     generator: torch.Generator,
-    iterations: int = 100,
+    iterations: int = 75,
     n: int = 256,
     epochs: int = 2,
     parts: int = 3,
