@@ -1,0 +1,185 @@
+"""One shipped policy for each reward of the digits: what it makes of the pretrained model's noise, and where it stands
+against the bank's frontier.
+
+A function from a reward's name to arrays, functions from arrays to figures, and a menu. Images are [n, 1, 8, 8].
+"""
+
+import functools
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import ipywidgets as ui
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from .. import plots, worlds
+from ..digit_data import digits_rewards
+from ..diversity import class_entropy
+from ..exact import Frontier
+from ..policies import record, rollout
+from ..rewards import query
+from ..widgets import choice, moving_image, together, words
+from ..worlds import World
+from .digit_wall import SIDE, Standing, Walls, pretrained_standing, show_standings, standing, standings_table
+
+PATHS, SEED = 144, 0  # of each tuned policy
+INKS = (plots.TUNED, "#b0413e", "#7b4fb5", plots.REWARD, "#c08a00")  # of the rewards, in their order
+
+
+@dataclass(frozen=True)
+class Result:
+    """A reward's world and frontier, the tuned policy's digits x_0 [PATHS, …], both policies' standing, and `gained`:
+    the share of J* − J_pre that the tuned policy attains, with its standard error."""
+
+    world: World
+    frontier: Frontier
+    x_0: Tensor
+    before: Standing
+    after: Standing
+    gained: tuple[float, float]
+
+    @property
+    def rise(self) -> tuple[float, float]:
+        """How far the reward rose, and its standard error, in pretrained standard deviations."""
+        std = float(self.frontier.rewards.std())
+        return (self.after.reward - self.before.reward) / std, self.after.reward_se / std
+
+    @property
+    def optimum(self) -> tuple[float, float]:
+        """(class entropy, distance to the nearest digit of the data) of the bank, re-weighted to the optimum."""
+        bank, alpha = digits_rewards(), self.world.alpha
+        nearest, _ = self.frontier.mean(bank["nearest"].float(), alpha)
+        return class_entropy(bank["label"], self.frontier.weights(alpha)), nearest
+
+    @property
+    def walls(self) -> Walls:
+        """The first SIDE² paths before and after, sorted by the reward before."""
+        x, y = pretrained_digits()[: SIDE**2], self.x_0[: SIDE**2]
+        with torch.no_grad():
+            r, s = query(self.world.reward, x), query(self.world.reward, y)
+        order = r.argsort()
+        return Walls(x[order], y[order], r[order], s[order])
+
+
+@functools.cache
+def result(reward: str) -> Result:
+    """What the policy that is shipped for a reward of `worlds.digits` makes of PATHS paths."""
+    world, policy = worlds.digits().with_reward(reward), worlds.tuned_digits(reward)
+    path, frontier = record(policy, PATHS, generator=_noise()), Frontier(digits_rewards()[reward])
+    with torch.no_grad():
+        r = query(world.reward, path.x_0)
+    J = r - world.alpha * path.log_ratio().sum(0)  # quieter than r − α Σ KL_t, and of the same mean
+    before, gain = pretrained_standing(reward), frontier.at(world.alpha).objective - float(frontier.rewards.mean())
+    share = (float(J.mean()) - before.reward) / gain, float(J.std()) / len(J) ** 0.5 / gain
+    return Result(world, frontier, path.x_0, before, standing(path.x_0, r, path.kl()), share)
+
+
+def _noise() -> torch.Generator:
+    return torch.Generator().manual_seed(SEED)
+
+
+@functools.cache
+def pretrained_digits() -> Tensor:
+    """What the pretrained model makes of the same noise: [PATHS, 1, 8, 8]."""
+    return rollout(worlds.digits().pretrained, PATHS, generator=_noise()).x_0
+
+
+def show_tastes(found: Mapping[str, Result], *, side: int = 4) -> Figure:
+    """The same noise, pretrained and tuned for each reward: side² digits each, the same place on every wall."""
+    figure, axes = plt.subplots(1, 1 + len(found), figsize=(2.1 * (1 + len(found)), 2.5))
+    plots.show_wall(axes[0], pretrained_digits()[: side**2], columns=side, title="pretrained")
+    for ax, (name, here) in zip(axes[1:], found.items(), strict=True):
+        plots.show_wall(ax, here.x_0[: side**2], columns=side, title=name.replace("_", " "))
+    return figure
+
+
+def show_frontiers(found: Mapping[str, Result]) -> Figure:
+    """Every policy against its frontier, and the shares of J* − J_pre."""
+    figure, axes = plt.subplots(2, 3, figsize=(12, 7), layout="constrained")
+    for ax, (name, here) in zip(axes.flat, found.items(), strict=False):
+        points = {"pretrained": here.before, "tuned": here.after}
+        show_standings(ax, here.frontier, points, alpha=here.world.alpha, title=name.replace("_", " "))
+    show_gains(axes.flat[-1], found)
+    return figure
+
+
+def show_gains(ax: Axes, found: Mapping[str, Result]) -> None:
+    """A bar for each reward: the share of J* − J_pre, ± 2 standard errors."""
+    shares, errors = zip(*(here.gained for here in found.values()), strict=True)
+    names = [f"{name.replace('_', ' ')}\n{share:.0%}" for name, share in zip(found, shares, strict=True)]
+    ax.barh(names, shares, xerr=[2 * error for error in errors], color=plots.TUNED, alpha=0.8)
+    ax.axvline(1, color=plots.TARGET, linestyle="--")
+    ax.set(xlabel="share of J* − J_pre", title="How much of the gain is attained", xlim=(0, 1.15))
+    ax.invert_yaxis()
+
+
+def show_variety(found: Mapping[str, Result]) -> Figure:
+    """Class entropy and distance to the data for each reward: pretrained, tuned, and at the optimum."""
+    figure, axes = plt.subplots(1, 2, figsize=(11, 3.4), layout="constrained")
+    roles = {
+        "pretrained": (plots.PRETRAINED, [(here.before.classes, here.before.nearest) for here in found.values()]),
+        "tuned": (plots.TUNED, [(here.after.classes, here.after.nearest) for here in found.values()]),
+        "optimum": (plots.TARGET, [here.optimum for here in found.values()]),
+    }
+    for offset, (role, (color, values)) in zip((-0.27, 0, 0.27), roles.items(), strict=True):
+        for ax, column in zip(axes, np.array(values).T, strict=True):
+            ax.bar(np.arange(len(found)) + offset, column, 0.25, color=color, label=role)
+    names = [name.replace("_", "\n") for name in found]
+    for ax, title in zip(
+        axes, ("Entropy of the classes (nats)", "Distance to the nearest digit of the data"), strict=True
+    ):
+        ax.set(title=title)
+        ax.set_xticks(range(len(found)), names)
+    axes[0].legend(ncols=3, fontsize=9)
+    axes[0].set_ylim(top=2.9)
+    return figure
+
+
+def show(here: Result) -> Figure:
+    """Walls before and after from the same noise, sorted by the reward before, and the point against the frontier."""
+    figure, axes = plt.subplots(1, 3, figsize=(11.5, 3.9), width_ratios=[1, 1, 1.15], layout="constrained")
+    walls = here.walls
+    plots.show_wall(axes[0], walls.before, columns=SIDE, title="pretrained")
+    plots.show_wall(axes[1], walls.after, columns=SIDE, title="tuned, from the same noise")
+    points = {"pretrained": here.before, "tuned": here.after}
+    rise, error = here.rise
+    title = f"reward up by {rise:.2f} ± {error:.2f} std"
+    show_standings(axes[2], here.frontier, points, alpha=here.world.alpha, title=title)
+    return figure
+
+
+def table(here: Result) -> str:
+    """Reward, KL and variety of both policies, and of the bank re-weighted to the optimum."""
+    alpha, (classes, nearest) = here.world.alpha, here.optimum
+    best = here.frontier.at(alpha)
+    share, error = here.gained
+    rows = standings_table({"pretrained": here.before, "tuned": here.after})
+    last = f"optimum: reward {best.reward:.3f}, KL {best.kl:.2f}, classes {classes:.2f}, nearest {nearest:.2f}"
+    return f"{rows}\n{last}\nThe tuned policy attains {share:.0%} ± {error:.0%} of J* − J_pre (α = {alpha:g})."
+
+
+@functools.cache
+def frame(reward: str) -> bytes:
+    """The picture of one reward, as a JPEG."""
+    figure, buffer = show(result(reward)), io.BytesIO()
+    figure.savefig(buffer, format="jpeg", pil_kwargs=dict(quality=90, subsampling=0))
+    plt.close(figure)
+    return buffer.getvalue()
+
+
+def explore() -> ui.VBox:
+    """A menu over the rewards: walls, point, and the numbers of variety."""
+    names = list(worlds.digits().rewards)
+    figure = show(result(names[0]))
+    plt.close(figure)
+    image, text = moving_image(figure, "tastes"), words()
+
+    def respond(reward: str) -> None:
+        image.value, text.value = frame(reward), f"<pre>{table(result(reward))}</pre>"
+
+    return together([choice("reward", names)], respond, image, text)
