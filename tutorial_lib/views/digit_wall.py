@@ -62,17 +62,17 @@ def show_walls(walls: Walls, *, reward: str, method: str = "fine-tuned") -> Figu
     means = [float(r.mean()) for r in (walls.rewards_before, walls.rewards_after)]
     for ax, images, mean, name in zip(axes, (walls.before, walls.after), means, ("pretrained", method), strict=False):
         plots.show_wall(ax, images, columns=columns, title=f"{name}: mean {reward} {mean:.3g}")
-    slopes(axes[2], walls, reward)
+    slopes(axes[2], walls, reward, method)
     return figure
 
 
-def slopes(ax: Axes, walls: Walls, reward: str) -> None:
+def slopes(ax: Axes, walls: Walls, reward: str, method: str = "fine-tuned") -> None:
     """A line for each path, from its reward before to its reward after."""
     ends = np.stack([walls.rewards_before.numpy(), walls.rewards_after.numpy()])
     ax.plot([0, 1], ends, color=plots.TUNED, alpha=0.25, linewidth=1)
     for side, color in enumerate((plots.PRETRAINED, plots.TUNED)):
         ax.plot(np.full(ends.shape[1], side), ends[side], "o", color=color, markersize=4, alpha=0.6)
-    ax.set(xticks=[0, 1], xticklabels=["pretrained", "fine-tuned"], xlim=(-0.25, 1.25))
+    ax.set(xticks=[0, 1], xticklabels=["pretrained", method], xlim=(-0.25, 1.25))
     better = float((walls.rewards_after > walls.rewards_before).float().mean())
     ax.set(ylabel=reward, title=f"Higher in {better:.0%} of paths")
 
@@ -113,7 +113,7 @@ class Standing:
 
     def above(self, frontier: Frontier) -> tuple[float, float]:
         """The reward less the frontier's at the same KL, and its standard error: the reward's, the KL's, the bank's."""
-        point = frontier.at_kl(self.kl)
+        point = frontier.at_kl(max(self.kl, 0.0))  # an estimate of a KL may be negative
         return self.reward - point.reward, math.hypot(self.reward_se, point.alpha * self.kl_se, point.objective_se)
 
 
@@ -191,7 +191,8 @@ def usual_signs(n: int, *, batches: int = 200) -> Tensor:
 
 
 def show_gallery(walls: Mapping[str, Tensor], usual: Tensor) -> Figure:
-    """A wall for each name, its images [n, 1, 8, 8], and their warning signs beside the usual ones [batches, 2]."""
+    """A wall for each name, its images [n, 1, 8, 8], and their warning signs beside the usual ones [batches, 2]. What
+    follows a colon in a name stands above the wall alone."""
     figure, axes = plt.subplots(
         1, len(walls) + 1, figsize=(3 * len(walls) + 3.6, 3.3), width_ratios=[1] * len(walls) + [1.2]
     )
@@ -204,8 +205,10 @@ def show_gallery(walls: Mapping[str, Tensor], usual: Tensor) -> Figure:
         plots.show_wall(picture, images, columns=round(len(images) ** 0.5), title=name)
         entropy, nearest = warning_signs(images)
         ax.plot(entropy, nearest, "o", color=color, markersize=8)
-        ax.annotate(name, (entropy, nearest), (7, 7), textcoords="offset points", color=color)
-    ax.set(xlabel="entropy of the classes (nats)", ylabel="distance to the nearest digit", yscale="log")
+        place, side = ((7, 7), "left") if entropy < float(usual[:, 0].min()) else ((0, 11), "right")
+        short = name.partition(":")[0]
+        ax.annotate(short, (entropy, nearest), place, textcoords="offset points", ha=side, color=color)
+    ax.set(xlabel="entropy of the classes (nats)", ylabel="distance to the nearest digit", yscale="log", ylim=(1.8, 40))
     ax.set(title="Dashed: where pretrained digits end", yticks=[2, 5, 10, 20], yticklabels=[2, 5, 10, 20])
     ax.minorticks_off()
     return figure

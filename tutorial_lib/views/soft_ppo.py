@@ -29,7 +29,7 @@ from ..policies import Policy, SteeredPolicy, rollout
 from ..rewards import Reward, query
 from ..widgets import Picture, moving_image, notches, slider, together, words
 
-T, ITERATIONS, WIDTH, PARTICLES, EVERY = 10, 24, 64, 400, 3
+T, ITERATIONS, WIDTH, PARTICLES, EVERY = 10, 18, 64, 400, 3
 ALPHAS, CLIPS, BATCHES = (0.2, 0.5, 2.0), (0.01, 0.1, 1.0), (16, 64)
 CLIPPED, SLIP = "#7a4fa3", "#b0413e"
 
