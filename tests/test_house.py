@@ -17,7 +17,16 @@ FLOORS = [
     ["exact.chain", "exact.soft_values", "exact.*", "exact"],
     ["algorithms", "guidance", "algorithms.*", "guidance.*"],
     ["assets", "idx", "digit_data", "worlds", "tuned", "assets.ring", "assets.lora", "assets.digits", "assets.*"],
-    ["plots", "widgets", "quiz", "views", "views.denoising_figures", "views.theory_figures", "views.digit_wall", "views.*"],
+    [
+        "plots",
+        "widgets",
+        "quiz",
+        "views",
+        "views.denoising_figures",
+        "views.theory_figures",
+        "views.digit_wall",
+        "views.*",
+    ],
 ]
 PACKAGES = {"algorithms", "guidance", "assets", "exact", "views"}
 MODULE_LINES, FUNCTION_LINES = 350, 60

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from tutorial_lib.amortised import ALPHAS
-from tutorial_lib.rewards import ink
 from tutorial_lib.views import playground
 
 ON_RING = playground.methods("ring", "peak")
@@ -98,34 +97,3 @@ def test_the_picture_follows_the_answer():
         view.draw(playground.answer(scene, alpha, 1.0, playground.EXACT_VALUE))
         pictures.append(view.picture.frame())
     assert pictures[0].startswith(b"\xff\xd8") and pictures[0] != pictures[1]
-
-
-@pytest.mark.parametrize("reward", ["ink", "symmetry", "compressed_size"])
-def test_the_wall_gains_reward_and_loses_samples_as_alpha_falls(reward):
-    scene = playground.image_scene(reward)
-    low, high = playground.alpha_range(reward)
-    sizes, rewards = [], []
-    for alpha in torch.logspace(math.log10(high), math.log10(low), 20).tolist():
-        images, point = playground.wall_at(scene, alpha)
-        assert images.shape == (playground.WALL, 1, 8, 8)
-        sizes.append(point.size)
-        rewards.append(point.reward)
-    assert rewards == sorted(rewards) and sizes == sorted(sizes, reverse=True)
-
-
-def test_the_wall_has_the_tilted_mean_reward():
-    scene = playground.image_scene("ink")
-    images, point = playground.wall_at(scene, 0.05)
-    assert abs(ink(images).mean().item() - point.reward) < 0.01
-
-
-def test_300_random_settings_of_the_wall():
-    settings = random.Random(1)
-    for _ in range(300):
-        reward = settings.choice(["ink", "symmetry", "compressed_size"])
-        scene = playground.image_scene(reward)
-        low, high = (math.log(a) for a in playground.alpha_range(reward))
-        images, point = playground.wall_at(scene, math.exp(settings.uniform(low, high)))
-        assert images.shape == (playground.WALL, 1, 8, 8) and torch.isfinite(images).all()
-        assert 1 <= point.size <= len(scene.images) and point.kl >= 0
-        assert point.trusted == (point.size >= 100)

@@ -1,12 +1,17 @@
-"""Policies that were fine-tuned beforehand and are shipped: on the ring, for each algorithm and reward, every α in one.
+"""Policies that were fine-tuned beforehand and are shipped, every α of a range in one.
 
-They were made by `python -m tutorial_lib.assets ring_soft_ppo …`, whose recipes are in `assets.ring`.
+`policy`: on the ring, for each algorithm and reward. `digits`: adapters of the image network, for each reward.
+They were made by `python -m tutorial_lib.assets NAME …`; the recipes are in `assets.ring` and `assets.digits`.
 """
 
 import functools
 
+import torch
+from torch import Tensor
+
 from . import assets, worlds
-from .amortised import AmortisedPolicy
+from .amortised import AmortisedAdapters, AmortisedPolicy
+from .lora import load_adapters
 
 WORLD = "ring"
 REWARDS = {
@@ -31,4 +36,29 @@ def policy(algorithm: str, reward: str) -> AmortisedPolicy:
     stored = {key: value.float() for key, value in assets.load(asset(algorithm)).items()}
     prefix = f"{reward}."
     tuned.load_state_dict({key.removeprefix(prefix): stored[key] for key in stored if key.startswith(prefix)})
+    return tuned.requires_grad_(False)
+
+
+DIGITS = {"ink": (0.01, 1.0)}  # rewards, each with its range of α
+
+
+def digits_asset(reward: str) -> str:
+    return f"digits_amortised_{reward}"
+
+
+def digits_measured(reward: str) -> dict[str, Tensor]:
+    """What its members attained when it was made, by name: alpha [P], and reward, kl and objective with their _se."""
+    columns = assets.manifest()[digits_asset(reward)]["recipe"]["measured"]
+    return {name: torch.tensor(values, dtype=torch.float64) for name, values in columns.items()}
+
+
+@functools.cache
+def digits(reward: str) -> AmortisedAdapters:
+    """The digits' policy that reward backpropagation tuned for `reward`, at every α of its range."""
+    if reward not in DIGITS:
+        raise ValueError(f"no policy of the digits is shipped for {reward!r}; known: {', '.join(DIGITS)}")
+    pretrained = worlds.make("digits").pretrained
+    tuned = AmortisedAdapters(pretrained, alphas=DIGITS[reward], generator=torch.Generator())
+    stored = assets.load(digits_asset(reward))
+    load_adapters(tuned.control.network, {key: value.float() for key, value in stored.items()})
     return tuned.requires_grad_(False)

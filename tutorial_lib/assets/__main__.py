@@ -1,7 +1,8 @@
 """Make the shipped assets: `python -m tutorial_lib.assets [NAME …]`; without a name, all of them.
 
 Each denoiser is pretrained by `training.pretrain` from a fixed seed; the banks are drawn from the finished digits
-policy and scored by its rewards, one of which needs the classifier. What is fine-tuned has recipes in `ring`, `lora`.
+policy and scored by its rewards, one of which needs the classifier. What is fine-tuned has its recipes in `ring`,
+`lora` and `digits`.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from ..image_rewards import ImageClassifier, train
 from ..policies import rollout
 from ..rewards import query
 from ..training import Data, pretrain
-from . import lora, manifest, ring, save
+from . import digits, lora, manifest, ring, save
 
 POINTS: dict[str, Any] = dict(seed=0, steps=15000, batch=1024, learning_rate=1e-2)
 RECIPES: dict[str, dict[str, Any]] = {
@@ -32,7 +33,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "digits_bank": dict(data="samples of the digits asset", seed=0, samples=16384),
     "digits_rewards": dict(data="rewards of samples of the digits asset", seed=1, samples=65536),
 }
-RECIPES |= ring.RECIPES | lora.RECIPES
+RECIPES |= ring.RECIPES | lora.RECIPES | digits.RECIPES
 DENOISER, CLASSIFIER = dict(denoiser="digits"), dict(classifier="digit_classifier")
 MADE_FROM = dict(digits_bank=DENOISER, digits_rewards=DENOISER | CLASSIFIER)  # whose hashes the recipe keeps
 BATCH = 1024  # samples drawn at a time
@@ -135,6 +136,8 @@ def make(name: str) -> None:
         ring.make(name, command(name))
     elif name in lora.RECIPES:
         lora.make(name, command(name))
+    elif name in digits.RECIPES:
+        digits.make(name, command(name))
     else:
         MAKERS[name]() if name in MAKERS else make_denoiser(name)
 
