@@ -1,5 +1,6 @@
 """What the images notebook says of a tuned policy: drawn from the pretrained noise, and measured against the bank."""
 
+import dataclasses
 import functools
 import math
 
@@ -51,15 +52,24 @@ def test_the_share_of_the_gain_is_that_of_the_mean_objective(found):
     assert here.rise[0] == pytest.approx((here.after.reward - bank.mean().item()) / bank.std().item(), rel=1e-3)
 
 
-def test_the_optimum_s_variety_is_that_of_a_resampled_bank(found):
+def test_the_optimum_s_standing_is_that_of_a_resampled_bank(found):
     bank, here = digits_rewards(), found["few_labels"]
     weights = (bank["few_labels"].double() / here.world.alpha).softmax(0)
     chosen = torch.multinomial(weights, 20_000, replacement=True, generator=seeded(0))
     shares = bank["label"][chosen].bincount(minlength=10) / 20_000
-    entropy, nearest = here.optimum
-    assert entropy == pytest.approx(torch.special.entr(shares).sum().item(), abs=0.03)
-    assert nearest == pytest.approx(bank["nearest"][chosen].float().mean().item(), abs=0.03)
+    optimum, r = here.optimum, bank["few_labels"][chosen]
+    assert optimum.classes == pytest.approx(torch.special.entr(shares).sum().item(), abs=0.03)
+    assert optimum.nearest == pytest.approx(bank["nearest"][chosen].float().mean().item(), abs=0.03)
+    assert optimum.reward == pytest.approx(r.mean().item(), abs=0.01)
+    assert optimum.kl == pytest.approx((weights[chosen] * len(bank["label"])).log().mean().item(), abs=0.05)
+    assert optimum.apart < here.before.apart
     assert here.after.nearest == pytest.approx(described(here.x_0)["nearest"].mean().item(), abs=1e-4)
+
+
+def test_the_distance_at_the_optimum_of_a_huge_alpha_is_the_pretrained_one(found):
+    here = found["ink"]
+    loose = view.optimal_standing(dataclasses.replace(here.world, alpha=1e3), here.frontier)
+    assert loose.apart == pytest.approx(here.before.apart, rel=0.03) and loose.kl == pytest.approx(0, abs=1e-3)
 
 
 def test_the_pictures_show_every_reward(found):
@@ -70,7 +80,7 @@ def test_the_pictures_show_every_reward(found):
     gains = [f"{name}\n{found[key].gained[0]:.0%}" for name, key in (("ink", "ink"), ("few labels", "few_labels"))]
     assert [text.get_text() for text in frontiers.axes[-1].get_yticklabels()] == gains
     heights = [bar.get_height() for bar in variety.axes[0].patches if isinstance(bar, Rectangle)]
-    assert heights[4:] == [here.optimum[0] for here in found.values()]
+    assert heights[4:] == [here.optimum.classes for here in found.values()]
     plt.close("all")
 
 

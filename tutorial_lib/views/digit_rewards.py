@@ -6,6 +6,7 @@ A function from a reward's name to arrays, functions from arrays to figures, and
 
 import functools
 import io
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -18,8 +19,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from .. import plots, worlds
-from ..digit_data import digits_rewards
-from ..diversity import class_entropy
+from ..digit_data import digits_bank, digits_rewards
+from ..diversity import class_entropy, mean_distance
 from ..exact import Frontier
 from ..policies import record, rollout
 from ..rewards import query
@@ -33,14 +34,15 @@ INKS = (plots.TUNED, "#b0413e", "#7b4fb5", plots.REWARD, "#c08a00")  # of the re
 
 @dataclass(frozen=True)
 class Result:
-    """A reward's world and frontier, the tuned policy's digits x_0 [PATHS, …], both policies' standing, and `gained`:
-    the share of J* − J_pre that the tuned policy attains, with its standard error."""
+    """A reward's world and frontier, the tuned policy's digits x_0 [PATHS, …], the standing of both policies and of the
+    optimum, and `gained`: the share of J* − J_pre that the tuned policy attains, with its standard error."""
 
     world: World
     frontier: Frontier
     x_0: Tensor
     before: Standing
     after: Standing
+    optimum: Standing
     gained: tuple[float, float]
 
     @property
@@ -48,13 +50,6 @@ class Result:
         """How far the reward rose, and its standard error, in pretrained standard deviations."""
         std = float(self.frontier.rewards.std())
         return (self.after.reward - self.before.reward) / std, self.after.reward_se / std
-
-    @property
-    def optimum(self) -> tuple[float, float]:
-        """(class entropy, distance to the nearest digit of the data) of the bank, re-weighted to the optimum."""
-        bank, alpha = digits_rewards(), self.world.alpha
-        nearest, _ = self.frontier.mean(bank["nearest"].float(), alpha)
-        return class_entropy(bank["label"], self.frontier.weights(alpha)), nearest
 
     @property
     def walls(self) -> Walls:
@@ -76,7 +71,20 @@ def result(reward: str) -> Result:
     J = r - world.alpha * path.log_ratio().sum(0)  # quieter than r − α Σ KL_t, and of the same mean
     before, gain = pretrained_standing(reward), frontier.at(world.alpha).objective - float(frontier.rewards.mean())
     share = (float(J.mean()) - before.reward) / gain, float(J.std()) / len(J) ** 0.5 / gain
-    return Result(world, frontier, path.x_0, before, standing(path.x_0, r, path.kl()), share)
+    after = standing(path.x_0, r, path.kl())
+    return Result(world, frontier, path.x_0, before, after, optimal_standing(world, frontier), share)
+
+
+def optimal_standing(world: World, frontier: Frontier) -> Standing:
+    """Of the bank, re-weighted to the optimum; how far apart two digits are, from 512 draws of its images."""
+    bank, images, best = digits_rewards(), digits_bank(), frontier.at(world.alpha)
+    with torch.no_grad():
+        weights = (query(world.reward, images).double() / world.alpha).softmax(0)
+    drawn = images[torch.multinomial(weights, 512, replacement=True, generator=_noise())]
+    kl_se = math.hypot(best.reward_se, best.objective_se) / world.alpha  # at most: the two errors go together
+    classes = class_entropy(bank["label"], frontier.weights(world.alpha))
+    nearest, _ = frontier.mean(bank["nearest"].float(), world.alpha)
+    return Standing(best.reward, best.reward_se, best.kl, kl_se, classes, mean_distance(drawn), nearest)
 
 
 def _noise() -> torch.Generator:
@@ -119,23 +127,23 @@ def show_gains(ax: Axes, found: Mapping[str, Result]) -> None:
 
 
 def show_variety(found: Mapping[str, Result]) -> Figure:
-    """Class entropy and distance to the data for each reward: pretrained, tuned, and at the optimum."""
-    figure, axes = plt.subplots(1, 2, figsize=(11, 3.4), layout="constrained")
+    """The three numbers of variety for each reward: pretrained, tuned, and at the optimum."""
+    figure, axes = plt.subplots(1, 3, figsize=(13, 3.4), layout="constrained")
     roles = {
-        "pretrained": (plots.PRETRAINED, [(here.before.classes, here.before.nearest) for here in found.values()]),
-        "tuned": (plots.TUNED, [(here.after.classes, here.after.nearest) for here in found.values()]),
+        "pretrained": (plots.PRETRAINED, [here.before for here in found.values()]),
+        "tuned": (plots.TUNED, [here.after for here in found.values()]),
         "optimum": (plots.TARGET, [here.optimum for here in found.values()]),
     }
-    for offset, (role, (color, values)) in zip((-0.27, 0, 0.27), roles.items(), strict=True):
-        for ax, column in zip(axes, np.array(values).T, strict=True):
+    for offset, (role, (color, standings)) in zip((-0.27, 0, 0.27), roles.items(), strict=True):
+        values = np.array([(s.classes, s.apart, s.nearest) for s in standings])
+        for ax, column in zip(axes, values.T, strict=True):
             ax.bar(np.arange(len(found)) + offset, column, 0.25, color=color, label=role)
     names = [name.replace("_", "\n") for name in found]
-    for ax, title in zip(
-        axes, ("Entropy of the classes (nats)", "Distance to the nearest digit of the data"), strict=True
-    ):
+    titles = ("Entropy of the classes (nats)", "Distance between two digits", "Distance to the data's nearest digit")
+    for ax, title in zip(axes, titles, strict=True):
         ax.set(title=title)
-        ax.set_xticks(range(len(found)), names)
-    axes[0].legend(ncols=3, fontsize=9)
+        ax.set_xticks(range(len(found)), names, fontsize=8)
+    axes[0].legend(ncols=3, fontsize=8)
     axes[0].set_ylim(top=2.9)
     return figure
 
@@ -155,12 +163,9 @@ def show(here: Result) -> Figure:
 
 def table(here: Result) -> str:
     """Reward, KL and variety of both policies, and of the bank re-weighted to the optimum."""
-    alpha, (classes, nearest) = here.world.alpha, here.optimum
-    best = here.frontier.at(alpha)
     share, error = here.gained
-    rows = standings_table({"pretrained": here.before, "tuned": here.after})
-    last = f"optimum: reward {best.reward:.3f}, KL {best.kl:.2f}, classes {classes:.2f}, nearest {nearest:.2f}"
-    return f"{rows}\n{last}\nThe tuned policy attains {share:.0%} ± {error:.0%} of J* − J_pre (α = {alpha:g})."
+    rows = standings_table({"pretrained": here.before, "tuned": here.after, "optimum": here.optimum})
+    return f"{rows}\nThe tuned policy attains {share:.0%} ± {error:.0%} of J* − J_pre (α = {here.world.alpha:g})."
 
 
 @functools.cache
