@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import ipywidgets as ui
 import matplotlib.pyplot as plt
-import numpy as np
 import torch
+from scipy.interpolate import PchipInterpolator
 from torch import Tensor
 
 from .. import plots, tuned, worlds
@@ -98,11 +98,12 @@ def tuned_at(scene: Scene, alpha: float) -> Tensor:
 
 
 def tuned_point(scene: Scene, alpha: float) -> dict[str, float]:
-    """kl, reward and their standard errors as they were measured, between two measurements in proportion to log α."""
+    """kl, reward and their standard errors as they were measured, with a smooth curve over log α between."""
     assert scene.measured is not None
-    at, known = math.log(nearest_price(scene, alpha)), scene.measured["alpha"].log().numpy()
+    at, known = math.log(nearest_price(scene, alpha)), scene.measured["alpha"].log()
     names = ("kl", "kl_se", "reward", "reward_se")
-    return {name: float(np.interp(at, known, scene.measured[name].numpy())) for name in names}
+    curve = PchipInterpolator(known, torch.stack([scene.measured[name] for name in names], 1))
+    return dict(zip(names, curve(at).tolist(), strict=True))
 
 
 class View:
@@ -125,7 +126,10 @@ class View:
             axes[2].annotate("too few effective\nsamples to trust", (edge, min(reward)), (6, 6), **style)
         axes[2].set_xlim(-0.02 * max(kl), 1.05 * max(kl))
         if scene.measured is not None:
-            axes[2].plot(scene.measured["kl"], scene.measured["reward"], color=plots.TUNED, linewidth=1)
+            attained = [tuned_point(scene, p.alpha) for p in scene.curve]
+            axes[2].plot([p["kl"] for p in attained], [p["reward"] for p in attained], color=plots.TUNED, linewidth=1)
+            end = max(p["kl"] for p in attained), max(p["reward"] for p in attained)
+            axes[2].annotate("tuned", end, (6, -4), textcoords="offset points", color=plots.TUNED)
         (self.best,) = axes[2].plot([], [], "o", color=plots.TARGET, markersize=11)
         (self.here,) = axes[2].plot([], [], "o", color=plots.TUNED, markersize=7)
         self.picture = Picture(figure, [self.bank, self.live, self.best, self.here])
