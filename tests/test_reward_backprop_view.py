@@ -62,7 +62,7 @@ def test_a_scene_trains_every_pair_from_the_same_noise(scene):
     assert scene.alphas == list(ALPHAS) and scene.depths == list(DEPTHS)
     for (alpha, last), tuned in scene.tuned.items():
         assert (tuned.alpha, tuned.last) == (alpha, last)
-        assert tuned.x.shape == (1500, 2) and torch.isfinite(tuned.x).all() and (tuned.kl >= 0).all()
+        assert tuned.x.shape == (1000, 2) and torch.isfinite(tuned.x).all() and (tuned.kl >= 0).all()
         assert tuned.objective == pytest.approx(tuned.reward - alpha * float(tuned.kl.sum()))
         assert tuned.objective <= scene.tilted.at(alpha).objective + 0.05
     again = view.tune(scene.world, peak((2.0, 0.5)), 0.05, 2, iterations=4, seed=0)

@@ -25,7 +25,7 @@ from ..rewards import Reward, query
 from ..widgets import Picture, notches, together, words
 from ..worlds import World
 
-ALPHAS, DEPTHS = (0.01, 0.03, 0.1, 0.3), (2, 5, 20)
+ALPHAS, DEPTHS = (0.01, 0.1, 0.3), (5, 20)
 ITERATIONS, PATHS = 60, 64  # of each training in a scene
 SHARE = 0.05  # of the samples, from which on a mode counts as covered
 SHOWN, REACH = 3.4, 0.6  # half a map's side; the highest KL of one step that the widget shows
@@ -131,13 +131,13 @@ def scene(
 
 
 def tune(world: World, reward: Reward, alpha: float, last: int, *, iterations: int, seed: int) -> Tuned:
-    """One training, and 1500 paths of what it led to: the same noise for every policy, so that samples glide."""
+    """One training, and 1000 paths of what it led to: the same noise for every policy, so that samples glide."""
     g = torch.Generator()
     torch.manual_seed(seed)
     policy = SteeredPolicy(world.pretrained)
     g.manual_seed(seed)
     run(reward_backprop.fine_tune(policy, reward, alpha=alpha, generator=g, n=PATHS, iterations=iterations, last=last))
-    path = rollout(policy, 1500, generator=g.manual_seed(seed + 1))
+    path = rollout(policy, 1000, generator=g.manual_seed(seed + 1))
     x_t, t, _ = path.steps()
     with torch.no_grad():
         kl = path.by_step(policy.kl(x_t, t))[1:].mean(1)
@@ -260,10 +260,11 @@ def show_truncation(ax: Axes, trained: Mapping[int, float], least: Mapping[int, 
     ax.semilogx(list(least), list(least.values()), "o-", color=plots.TARGET, **look)
     ax.semilogx(list(trained), list(trained.values()), "o-", color=plots.TUNED, **look)
     ax.axhline(random, color=plots.TUNED, linestyle=":")
-    (first, *_), middle = trained, list(trained)[len(trained) // 2]
+    first, second, *_ = trained
+    middle = list(trained)[len(trained) // 2]
     for text, K, height, color in (
         ("best that steers these K steps alone", middle, least[middle], plots.TARGET),
-        ("trained, last K", first, trained[first], plots.TUNED),
+        ("trained, last K", second, trained[second], plots.TUNED),
         ("trained, random K", first, random, plots.TUNED),
     ):
         ax.annotate(text, (K, height), (6, 7), textcoords="offset points", color=color)
