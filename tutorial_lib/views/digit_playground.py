@@ -17,6 +17,7 @@ from scipy.interpolate import PchipInterpolator
 from torch import Tensor
 
 from .. import plots, tuned, worlds
+from ..digit_data import digits_rewards
 from ..exact import Frontier, FrontierPoint
 from ..policies import Policy, glimpse
 from ..rewards import Reward, query
@@ -31,8 +32,10 @@ DOUBTFUL = "#b0413e"
 
 @dataclass(frozen=True)
 class Scene:
-    """A bank of pretrained images [N, 1, 8, 8], sorted by one reward, and its frontier.
+    """A bank of pretrained images [N, 1, 8, 8], sorted by one reward, and the frontier of a larger one.
 
+    bank: the images' own rewards. They are kept in bytes, cut to [−1, 1], which is why the frontier is drawn from
+    rewards that were taken before (`digits_rewards`): those are of what a policy draws.
     order: places of the live wall's noise, sorted by the reward that the pretrained policy makes of it.
     measured: the tuned policy's reward and KL at a few α (`tuned.digits_measured`), where one is shipped.
     """
@@ -40,6 +43,7 @@ class Scene:
     reward_name: str
     reward: Reward
     images: Tensor
+    bank: Frontier
     frontier: Frontier
     curve: list[FrontierPoint]
     pretrained: Tensor
@@ -55,14 +59,15 @@ def scene(reward_name: str) -> Scene:
     with torch.no_grad():
         rewards = query(world.reward, images)
     order = rewards.argsort()
-    frontier = Frontier(rewards[order])
+    frontier = Frontier(digits_rewards()[reward_name])
     low, high = alpha_range(reward_name)
     curve = frontier.curve(torch.logspace(math.log10(low), math.log10(high), 60))
     live = live_wall(world.pretrained)
     with torch.no_grad():
         places = query(world.reward, live).argsort()
     measured = tuned.digits_measured(reward_name) if reward_name in tuned.DIGITS else None
-    return Scene(reward_name, world.reward, images[order], frontier, curve, live[places], places, measured)
+    bank = Frontier(rewards[order])
+    return Scene(reward_name, world.reward, images[order], bank, frontier, curve, live[places], places, measured)
 
 
 def alpha_range(reward_name: str) -> tuple[float, float]:
@@ -76,7 +81,7 @@ def bank_at(scene: Scene, alpha: float) -> tuple[Tensor, FrontierPoint]:
 
     Systematic resampling along the sorted bank: as α moves, each place on the wall changes its image seldom.
     """
-    cdf = scene.frontier.weights(alpha).cumsum(0)
+    cdf = scene.bank.weights(alpha).cumsum(0)
     places = (torch.arange(WALL, dtype=cdf.dtype) + 0.5) / WALL * cdf[-1]
     return scene.images[torch.searchsorted(cdf, places)], scene.frontier.at(alpha)
 
@@ -118,7 +123,12 @@ class View:
         trusted = [p for p in scene.curve if p.trusted]
         kl, reward = [p.kl for p in scene.curve], [p.reward for p in scene.curve]
         axes[2].plot(kl, reward, ":", color=plots.TARGET)
-        plots.frontier(axes[2], [p.kl for p in trusted], [p.reward for p in trusted], title="The frontier of the bank")
+        plots.frontier(
+            axes[2],
+            [p.kl for p in trusted],
+            [p.reward for p in trusted],
+            title=f"The frontier of {len(scene.frontier.rewards):,} samples",
+        )
         if len(trusted) < len(scene.curve):
             edge = max(p.kl for p in trusted)
             axes[2].axvspan(edge, 1.05 * max(kl), color=DOUBTFUL, alpha=0.08, linewidth=0)
@@ -177,7 +187,7 @@ def in_words(scene: Scene, alpha: float, point: FrontierPoint) -> str:
     said = (
         f"<b>Optimum: KL {point.kl:.2f} nats, reward {point.reward:.3g} ± {point.reward_se:.1g}</b> "
         f"(pretrained {float(scene.frontier.rewards.mean()):.3g}). "
-        f"Effective sample size {point.size:,.0f} of {len(scene.images):,}.{warning}"
+        f"Effective sample size {point.size:,.0f} of {len(scene.frontier.rewards):,}.{warning}"
     )
     if scene.measured is None:
         return said + "<br>No policy tuned for this reward at every α is shipped, so there is no live wall."
