@@ -166,7 +166,7 @@ class Notebook:
         page.wait_for_function("() => window.jupyterapp?.shell.currentWidget", timeout=60_000)
         page.wait_for_function(OPEN, arg=name, timeout=60_000)
 
-    def run_all(self, timeout: float = 120) -> None:
+    def run_all(self, timeout: float = 240) -> None:
         """Run every cell from a clean slate; a cell that did not run, or ended in an error, is an AssertionError."""
         self.page.evaluate(RUN)
         self.page.wait_for_function(IDLE, timeout=timeout * 1000)
