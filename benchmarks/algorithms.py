@@ -104,8 +104,9 @@ def save_figure(path: Path, tables: Mapping[str, Sequence[Row]], best: GaussianO
         for place, row in enumerate(rows):
             ax.plot(100 * row.regret, [place] * len(row.regret), "o", color=plots.TUNED, alpha=0.6)
         ax.axvline(100 * best.family_gap, color=plots.TARGET, linestyle=":")
-        ax.set(yticks=range(len(rows)), yticklabels=[row.name for row in rows], xlabel="regret (%)", title=title)
-        ax.set(xlim=(0, None), ylim=(len(rows) - 0.5, -0.5))
+        names = [row.name.replace("_", " ") for row in rows]
+        ax.set(yticks=range(len(rows)), yticklabels=names, xlabel="regret (%)", title=title)
+    axes[0].set(xlim=(0, None), ylim=(len(rows) - 0.5, -0.5))
     axes[0].annotate("family gap", (100 * best.family_gap, 3.4), (4, 0), textcoords="offset points", color=plots.TARGET)
     figure.savefig(path)
 
