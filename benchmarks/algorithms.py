@@ -1,6 +1,6 @@
 """The trainable algorithms side by side on one world: regret, seconds and reward queries, several seeds.
 
-    python benchmarks/algorithms.py [--world ring] [--seeds 5] [--figure figures/algorithms.png]
+    python benchmarks/algorithms.py [--world ring] [--seeds 5] [--figure algorithms.png]
 
 Three tables: every algorithm at its defaults, with the same number of reward queries, and with the same time (whose
 iterations are planned from a short trial of each). Regret is the family gap, which no chain of Gaussian steps avoids,
@@ -116,7 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--world", default="ring", choices=[name for name in worlds.NAMES if name != "digits"])
     parser.add_argument("--reward", help="one of the world's rewards (its first unless given)")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--figure", type=Path, help="where to save the figure, such as figures/algorithms.png")
+    parser.add_argument("--figure", type=Path, help="where to save the figure, such as algorithms.png")
     chosen = parser.parse_args(arguments)
     world = worlds.make(chosen.world)
     world = world.with_reward(chosen.reward) if chosen.reward else world
