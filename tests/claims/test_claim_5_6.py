@@ -16,8 +16,8 @@ from ..oracles import RING_EXTENT, RING_REWARD, ring, seeded
 CLAIM = dict(
     number="5.6",
     section="§5.2",
-    statement="Truncating the gradient to the last K steps is biased: the regret falls from about a half to ≤ 2 % only "
-    "as K reaches T = 50. A random K has no worst step that never learns, and stays near full backprop.",
+    statement="Truncating the gradient to the last K steps is biased: the regret stays in the tens of percent, and falls "
+    "to ≤ 2 % only as K reaches T = 50. A random K has no worst step that never learns, and stays near full backprop.",
     notebook="05_2_reward_backpropagation",
     function="tutorial_lib.algorithms.reward_backprop.fine_tune",
 )
@@ -44,11 +44,11 @@ def test_claim_5_6_the_regret_falls_as_the_gradient_reaches_further(soft, claim)
         label=f"K = {', '.join(map(str, DEPTHS))}",
         measured=f"regret {', '.join(f'{r:.0%}' for r in found.values())}; steering only these steps it could be "
         f"{', '.join(f'{r:.0%}' for r in least.values())}",
-        threshold="≥ 15 % below K = 10, ≥ 5 % at 25, ≤ 2.5 % at 50",
-        floor="1 % (s.e., n = 4000)",
+        threshold="≥ 10 % at every K < 50, ≤ 2.5 % at 50",
+        floor="1 % (s.e., n = 4000); at one K < 50 seeds differ by tens of percent, by what the network does at early t",
         seed=0,
     )
-    assert min(found[K] for K in (1, 2, 5, 10)) >= 0.15 and found[25] >= 0.05 and found[50] <= 0.025
+    assert min(found[K] for K in DEPTHS[:-1]) >= 0.1 and found[50] <= 0.025
     assert all(least[a] > least[b] for a, b in itertools.pairwise(DEPTHS)) and abs(least[50]) < 0.01
 
 
