@@ -16,8 +16,9 @@ from ..oracles import RING_EXTENT, RING_REWARD, ring, seeded
 CLAIM = dict(
     number="5.6",
     section="§5.2",
-    statement="Truncating the gradient to the last K steps is biased: the regret stays in the tens of percent, and falls "
-    "to ≤ 2 % only as K reaches T = 50. A random K has no worst step that never learns, and stays near full backprop.",
+    statement="Truncating the gradient to the last K steps is biased: the regret stays in the tens of percent, and "
+    "falls to ≤ 2 % only as K reaches T = 50. A random K has no worst step that never learns, and stays near full "
+    "backprop.",
     notebook="05_2_reward_backpropagation",
     function="tutorial_lib.algorithms.reward_backprop.fine_tune",
 )
@@ -45,7 +46,7 @@ def test_claim_5_6_the_regret_falls_as_the_gradient_reaches_further(soft, claim)
         measured=f"regret {', '.join(f'{r:.0%}' for r in found.values())}; steering only these steps it could be "
         f"{', '.join(f'{r:.0%}' for r in least.values())}",
         threshold="≥ 10 % at every K < 50, ≤ 2.5 % at 50",
-        floor="1 % (s.e., n = 4000); at one K < 50 seeds differ by tens of percent, by what the network does at early t",
+        floor="1 % (s.e., n = 4000); below 50 seeds differ by tens of percent, by what the network does at early t",
         seed=0,
     )
     assert min(found[K] for K in DEPTHS[:-1]) >= 0.1 and found[50] <= 0.025
