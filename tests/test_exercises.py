@@ -1,5 +1,6 @@
 """Every exercise of every notebook: its folded solution, put in the hole's place, is what the judge calls correct."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -17,8 +18,8 @@ def is_exercise(cell) -> bool:
     return "exercise" in cell.metadata.get("tags", [])
 
 
-def solve(notebook) -> list[int]:
-    """Put each exercise's solution in its place; the places of the exercises. The solution stands in the markdown cell
+def solve(notebook) -> list:
+    """Put each exercise's solution in its place; the cells of the exercises. The solution stands in the markdown cell
     that follows."""
     solved = []
     for place, cell in enumerate(notebook.cells):
@@ -29,8 +30,38 @@ def solve(notebook) -> list[int]:
         if not found:
             raise ValueError(f"no solution follows the exercise: {cell.source[:60]!r}")
         cell.source = found[1]
-        solved.append(place)
+        solved.append(cell)
     return solved
+
+
+def names(cell) -> tuple[set[str], set[str]]:
+    """What a cell's code binds, and what it uses."""
+    bound, used = set(), set()
+    for node in ast.walk(ast.parse(cell.source)):
+        match node:
+            case ast.Import(names=found) | ast.ImportFrom(names=found):
+                bound |= {(alias.asname or alias.name).partition(".")[0] for alias in found}
+            case ast.FunctionDef(name=name) | ast.Name(id=name, ctx=ast.Store()):
+                bound.add(name)
+            case ast.Attribute(value=ast.Name(id=name), ctx=ast.Store()):
+                bound.add(name)
+            case ast.Subscript(value=ast.Name(id=name), ctx=ast.Store()):
+                bound.add(name)
+            case ast.Name(id=name):
+                used.add(name)
+    return bound, used
+
+
+def beneath(notebook, exercises) -> list:
+    """The exercises and the code cells that they stand on: those which bind a name that a later one of them uses."""
+    wanted: set[str] = set()
+    kept = []
+    for cell in reversed([cell for cell in notebook.cells if cell.cell_type == "code"]):
+        bound, used = names(cell)
+        if cell in exercises or bound & wanted:
+            wanted |= used
+            kept.append(cell)
+    return kept[::-1]
 
 
 def said(cell) -> str:
@@ -53,10 +84,11 @@ def test_an_exercise_has_a_hole_that_is_told_so(file):
 @pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda file: file.stem)
 def test_every_solution_is_judged_correct(file):
     notebook = nbformat.read(file, as_version=4)
-    places = solve(notebook)
+    exercises = solve(notebook)
+    notebook.cells = beneath(notebook, exercises)
     run(notebook, FOLDER)
-    for place in places:
-        assert "Correct" in said(notebook.cells[place]), said(notebook.cells[place])
+    for cell in exercises:
+        assert "Correct" in said(cell), said(cell)
 
 
 FOLDED = (
@@ -72,9 +104,16 @@ def test_the_solution_is_found_past_the_hint(tmp_path):
     hole = new_code_cell("x = ...", metadata={"tags": ["exercise"]})
     block = "```python\nx = 2\nprint('Correct', x)\n```\n</details>"
     notebook = made(new_code_cell("y = 1"), hole, new_markdown_cell(FOLDED.format(block)))
-    assert solve(notebook) == [1]
+    assert solve(notebook) == [hole]
     run(notebook, tmp_path)
-    assert said(notebook.cells[1]) == "Correct 2\n"
+    assert said(hole) == "Correct 2\n"
+
+
+def test_only_what_an_exercise_stands_on_is_run():
+    lines = ("import a, b.c", "x = a.one()", "y = x", "x = 2", "def f(z):\n    return x + z", "b.show(y)")
+    cells, hole = [new_code_cell(line) for line in lines], new_code_cell("f(...)", metadata={"tags": ["exercise"]})
+    kept = beneath(made(*cells, new_markdown_cell("Well?"), hole), [hole])
+    assert [cell.source for cell in kept] == [lines[0], lines[1], lines[3], lines[4], "f(...)"]
 
 
 @pytest.mark.parametrize("after", [[], [new_markdown_cell("Well done.")], [new_code_cell("# Solution")]])
