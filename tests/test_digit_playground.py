@@ -107,8 +107,8 @@ def test_what_was_measured_is_what_the_shipped_policy_does(reward):
 
 def test_a_picture_and_words_for_a_reward_without_a_policy():
     shown = playground.view("compressed_size")
-    point = shown.draw(1.8)
-    assert "no live wall" in playground.in_words(shown.scene, 1.8, point)
+    point = shown.draw(2.0)
+    assert "no live wall" in playground.in_words(shown.scene, 2.0, point)
     assert shown.here.get_xdata().tolist() == []
 
 

@@ -104,8 +104,12 @@ def test_standings_are_told_and_drawn_where_they_are():
     frontier = Frontier(digits_rewards()["ink"].float())
     tuned = view.Standing(0.35, 0.002, 1.5, 0.1, 2.1, 8.2, 2.05)
     found = {"pretrained": view.pretrained_standing("ink", n=64), "tuned": tuned}
-    told = view.standings_table(found).splitlines()
-    assert len(told) == 3 and "0.350 ± 0.002" in told[2] and "1.50 ± 0.10" in told[2]
+    told = view.standings_table(found, frontier, 0.02).splitlines()
+    gain = frontier.at(0.02).objective - float(frontier.rewards.mean())
+    share, error = (0.35 - 0.02 * 1.5 - float(frontier.rewards.mean())) / gain, (0.002**2 + 0.002**2) ** 0.5 / gain
+    assert tuned.share(frontier, 0.02) == pytest.approx((share, error))
+    assert len(told) == 3 and "0.350 ± 0.002" in told[2] and "1.50 ± 0.100" in told[2]
+    assert f"{share:.0%} ± {error:4.0%}" in told[2]
     figure, ax = plt.subplots()
     view.show_standings(ax, frontier, found, alpha=0.02, title="x")
     assert {"pretrained", "tuned", "optimum at α = 0.02"} == {text.get_text() for text in ax.texts}

@@ -40,7 +40,7 @@ def test_a_plain_image_compresses_better_than_a_drawn_one():
     plain, drawn = pattern(), pattern(*[(i, (3 * i) % 8, 0.1 * i) for i in range(8)])
     assert rewards.compressed_size(plain) > rewards.compressed_size(drawn)
     assert rewards.compressed_size(plain).item() == round(rewards.compressed_size(plain).item()) < 0
-    assert torch.equal(rewards.compressed_size(plain), rewards.compressed_size(plain + 0.05)), "16 grey levels"
+    assert torch.equal(rewards.compressed_size(plain), rewards.compressed_size(plain + 0.05)), "black and white"
 
 
 def test_the_classifier_reads_digits_that_it_has_not_seen():
@@ -115,10 +115,10 @@ def test_every_reward_of_the_digits_answers_and_tells_images_apart():
         assert reward.__name__ == name and values.std() > 0 and not values.requires_grad
 
 
-def test_digits_are_described_by_class_confidence_and_distance():
+def test_digits_are_described_by_class_and_distance():
     images, labels = digit_images()
     seen = digit_data.described(torch.cat([images[:20], images[:1] + 0.5]))
-    assert (seen["label"][:20] == labels[:20]).sum() >= 19 and (seen["confidence"] > 0.1).all()
+    assert (seen["label"][:20] == labels[:20]).sum() >= 19
     assert seen["nearest"][:20].max() < 1e-2 and 0 < seen["nearest"][20] <= 0.5 * 8 + 1e-4
 
 

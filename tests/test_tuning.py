@@ -100,7 +100,6 @@ def test_the_adapters_are_few_and_the_rest_is_frozen():
     few = [p for p in tuned.parameters() if p.requires_grad]
     assert {id(p) for p in few} == {id(p) for p in lora.adapters(tuned).values()}
     assert sum(p.numel() for p in few) <= 0.1 * total
-    assert lora.tunable_share(tuned) == pytest.approx(sum(p.numel() for p in few) / total)
     assert len(lora.adapters(tuned)) == 2 * sum(isinstance(m, nn.Linear | nn.Conv2d) for m in denoiser.modules())
 
 

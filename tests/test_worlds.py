@@ -109,7 +109,7 @@ def test_the_bank_is_drawn_from_the_pretrained_digits():
 def test_the_scored_bank_is_of_the_pretrained_digits_and_their_rewards():
     """Every reward's mean agrees with fresh samples within 5 standard errors, and so do the classes' shares."""
     bank, fresh = digits_rewards(), rollout(worlds.digits().pretrained, 1000, generator=generator(5)).x_0
-    assert set(bank) == {*worlds.digits().rewards, "label", "confidence", "nearest"}
+    assert set(bank) == {*worlds.digits().rewards, "label", "nearest"}
     assert all(values.shape == (65536,) for values in bank.values())
     found = {name: query(reward, fresh) for name, reward in worlds.digits().rewards.items()} | described(fresh)
     for name, values in found.items():

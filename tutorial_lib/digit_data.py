@@ -56,12 +56,12 @@ def _loop_reward(device: torch.device) -> FewLabels:
 
 
 def described(x: Tensor) -> dict[str, Tensor]:
-    """What digits [n, 1, 8, 8] look like, [n] each: the classifier's `label`, the `confidence` p(label|x), and
-    `nearest`, the distance to the nearest digit of the data."""
+    """What digits [n, 1, 8, 8] look like, [n] each: the classifier's `label`, and `nearest`, the distance to the
+    nearest digit of the data."""
     with torch.no_grad():
-        confidence, label = digit_classifier(device=x.device)(x).softmax(1).max(1)
+        label = digit_classifier(device=x.device)(x).argmax(1)
     nearest = torch.cdist(x.flatten(1), digit_images()[0].to(x.device).flatten(1)).amin(1)
-    return dict(label=label, confidence=confidence, nearest=nearest)
+    return dict(label=label, nearest=nearest)
 
 
 def digits_rewards(*, device: Device = None) -> dict[str, Tensor]:

@@ -138,12 +138,6 @@ def merged(network: Network) -> Network:
     return copy.deepcopy(network, {id(module): module.plain() for module in found})
 
 
-def tunable_share(network: nn.Module) -> float:
-    """Parameters to tune as a share of the others: what the adapters add to the network."""
-    sizes = [(p.numel(), p.requires_grad) for p in network.parameters()]
-    return sum(n for n, tuned in sizes if tuned) / sum(n for n, tuned in sizes if not tuned)
-
-
 def _replace(network: nn.Module, kind: Any, change: Callable[[Any], nn.Module]) -> None:
     """Put change(layer) in the place of every layer of that kind inside `network`."""
     for parent in list(network.modules()):

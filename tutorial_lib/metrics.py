@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from .checks import count
-from .policies import Policy, Trajectory, rollout, rollout_with
+from .policies import Policy, Trajectory, record, rollout_with
 from .rewards import Reward, query
 
 
@@ -61,9 +61,9 @@ def quiet_objective(
     policy: Policy, reward: Reward, *, alpha: float, n: int, generator: torch.Generator
 ) -> tuple[float, float]:
     """J and its standard error from E[r − α Σ log-ratio], whose noise dies out as the policy becomes the optimum."""
-    path = rollout(policy, count("n", n, least=2), generator=generator)
+    path = record(policy, count("n", n, least=2), generator=generator)
     with torch.no_grad():
-        J = query(reward, path.x_0) - alpha * policy.log_ratio(path).sum(0)
+        J = query(reward, path.x_0) - alpha * path.log_ratio().sum(0)
     return J.mean().item(), J.std().item() / n**0.5
 
 

@@ -41,7 +41,8 @@ def small_pictures() -> None:
 def _small_png(figure: Figure) -> bytes:
     full, small = io.BytesIO(), io.BytesIO()
     figure.savefig(full, format="png", dpi=figure.dpi, bbox_inches="tight")
-    PIL.Image.open(full).convert("RGB").quantize(256).save(small, format="png", optimize=True)
+    picture = PIL.Image.open(full).convert("RGB").quantize(256, PIL.Image.Quantize.MAXCOVERAGE)  # keeps rare colours
+    picture.save(small, format="png", optimize=True)
     return small.getvalue()
 
 

@@ -73,7 +73,7 @@ def disc(center: Sequence[float], *, radius: float = 1.0) -> Reward:
 
 
 def ink(x: Tensor) -> Tensor:
-    """Mean brightness of an image in [−1, 1] as a share of full white: [B, C, H, W] → [B], linear."""
+    """Mean pixel of an image in [−1, 1], from 0 (blank) to 1 (ink everywhere): [B, C, H, W] → [B], linear."""
     return (x.flatten(1).mean(1) + 1) / 2
 
 
@@ -83,7 +83,7 @@ def symmetry(x: Tensor) -> Tensor:
 
 
 def compressed_size(x: Tensor) -> Tensor:
-    """Minus the bytes zlib needs for the image in 16 grey levels: [B, C, H, W] → [B]. A black box: no gradient."""
-    levels = ((x.detach().clamp(-1, 1) + 1) * 7.5).round().to(torch.uint8).cpu().numpy()
-    sizes = [len(zlib.compress(image.tobytes(), 9)) for image in levels]
+    """Minus the bytes zlib needs for the image in black and white: [B, C, H, W] → [B]. A black box: no gradient."""
+    white = (x.detach() > 0).to(torch.uint8).cpu().numpy()
+    sizes = [len(zlib.compress(image.tobytes(), 9)) for image in white]
     return -torch.tensor(sizes, dtype=x.dtype, device=x.device)

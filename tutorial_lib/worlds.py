@@ -97,7 +97,7 @@ def digits(*, label: int = 8, device: Device = None) -> World:
     chosen: Choice = dict(
         ink=(rewards.ink, 0.02),
         symmetry=(rewards.symmetry, 0.04),
-        compressed_size=(rewards.compressed_size, 1.8),
+        compressed_size=(rewards.compressed_size, 2.0),
         log_probability=(log_probability(digit_classifier(device=device), label), 1.0),
         few_labels=(few_labels, 0.08),
     )

@@ -14,7 +14,7 @@ CLAIM = dict(
     number="8.3",
     section="§8",
     statement="Conditioning as fine-tuning: with r = log p(y|x) at α = 1 an unconditional model becomes a conditional "
-    "one, by the classifier that it was tuned for and by the nearest digit of the data, which never saw it",
+    "one, by the classifier that it was tuned for and by the nearest digit of the data, which nobody optimised",
     notebook="06_digits",
     function="tutorial_lib.image_rewards.log_probability",
 )

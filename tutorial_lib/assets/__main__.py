@@ -116,13 +116,10 @@ def make_rewards() -> None:
 
 
 def scores(x: Tensor) -> dict[str, Tensor]:
-    """Rewards as float32; label, confidence and nearest in as few bytes as their meaning needs."""
+    """Rewards as float32; label and nearest in as few bytes as their meaning needs."""
     rewards = {name: query(reward, x) for name, reward in worlds.digits().rewards.items()}
     seen = digit_data.described(x)
-    small = dict(
-        label=seen["label"].to(torch.uint8), confidence=seen["confidence"].half(), nearest=seen["nearest"].half()
-    )
-    return rewards | small
+    return rewards | dict(label=seen["label"].to(torch.uint8), nearest=seen["nearest"].half())
 
 
 def save_drawn(name: str, tensors: dict[str, Tensor], start: float) -> None:

@@ -1,6 +1,6 @@
 """The recipes of the digits' policies for every α: gated adapters on the pretrained network, tuned for one reward each.
 
-About a quarter of an hour each on one quiet core; `tuned.digits` puts them to use.
+Half an hour each on one core; `tuned.digits` puts them to use.
 """
 
 from typing import Any

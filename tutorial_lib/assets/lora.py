@@ -1,6 +1,6 @@
 """The recipes of the digits' adapters: the pretrained digits fine-tuned for a reward, at its own α, A and B alone kept.
 
-By reward backpropagation where the reward has a gradient, by soft PPO where it has none. Two to four minutes each on
+By reward backpropagation where the reward has a gradient, by soft PPO where it has none. Two to ten minutes each on
 one core; `worlds.tuned_digits` puts them to use.
 """
 
@@ -18,12 +18,12 @@ from . import manifest, save
 from .ring import ALGORITHMS
 
 BACKPROP: dict[str, Any] = dict(algorithm="reward_backprop", iterations=60, n=12, learning_rate=2e-3)
-BLACK_BOX: dict[str, Any] = dict(
-    algorithm="soft_ppo", iterations=80, n=64, epochs=1, parts=8, baseline=False, learning_rate=1e-3
-)
 LONGER = BACKPROP | dict(iterations=100, learning_rate=3e-3)
+BLACK_BOX: dict[str, Any] = dict(
+    algorithm="soft_ppo", iterations=100, n=64, epochs=1, parts=8, baseline=False, learning_rate=2e-3
+)
 PLANS: dict[str, dict[str, Any]] = dict(
-    ink=BACKPROP, symmetry=LONGER, compressed_size=BLACK_BOX, log_probability=BACKPROP, few_labels=LONGER
+    ink=BACKPROP, symmetry=LONGER, compressed_size=BLACK_BOX, log_probability=LONGER, few_labels=LONGER
 )
 RECIPES: dict[str, dict[str, Any]] = {
     f"digits_lora_{reward}": dict(data="the digits asset", reward=reward, seed=0, **plan)

@@ -3,7 +3,7 @@ r"""Guidance strength on digits (§8): the same noise, steered to a class by a l
     x̂_0(x_t) + γ (x̂_0(x_t|y) − x̂_0(x_t))   beside   ρ + γ σ_t² ∇log p(y|x̂_0(ρ))
 
 A class and γ → images, and how many of them two judges take for that class: the classifier, which one of the methods
-has been climbing, and the nearest digit of the data, which neither knows. Images are [n, 1, 8, 8] in [−1, 1].
+has been climbing, and the nearest digit of the data, which neither climbs. Images are [n, 1, 8, 8] in [−1, 1].
 """
 
 import functools
@@ -28,7 +28,7 @@ from ..worlds import World
 
 METHODS = ("classifier-free", "classifier")
 NONE = "no guidance"
-COLORS = {NONE: plots.PRETRAINED, "classifier-free": plots.TUNED, "classifier": "#b0413e"}
+COLORS = {"classifier-free": plots.TUNED, "classifier": "#b0413e"}
 SIDE = 5  # of a wall
 STRONGEST = 4.0  # with this few steps, more γ overshoots
 
@@ -61,6 +61,7 @@ def policy(method: str, label: int, strength: float) -> Policy:
     raise ValueError(f"unknown method {method!r}; known: {NONE}, {', '.join(METHODS)}")
 
 
+@functools.lru_cache(maxsize=512)  # every setting of the sliders, so that going back is instant
 def answer(method: str, label: int, strength: float, *, n: int = SIDE**2, steps: int = 12) -> Guided:
     """n images of one method in a few steps. The noise is the same for all methods, classes and γ."""
     images = glimpse(policy(method, label, strength), n, steps=steps, generator=torch.Generator().manual_seed(0))

@@ -25,7 +25,7 @@ from ..widgets import Picture, choice, log_slider, moving_image, together, words
 
 SIDE = 6
 WALL = SIDE**2
-STEPS = 12  # of DDIM, for a live wall
+STEPS = 9  # of DDIM, for a live wall
 REWARDS = ("ink", "symmetry", "compressed_size", "log_probability", "few_labels")
 DOUBTFUL = "#b0413e"
 

@@ -29,7 +29,7 @@ from ..worlds import World
 from .digit_wall import SIDE, Standing, Walls, pretrained_standing, show_standings, standing, standings_table
 
 PATHS, SEED = 144, 0  # of each tuned policy
-INKS = (plots.TUNED, "#b0413e", "#7b4fb5", plots.REWARD, "#c08a00")  # of the rewards, in their order
+INKS = ("#b0413e", "#7a4fa3", "#1aa3a3", "#8a6d00", "#d36fa5")  # of the rewards, in their order
 
 
 @dataclass(frozen=True)
@@ -164,8 +164,9 @@ def show(here: Result) -> Figure:
 def table(here: Result) -> str:
     """Reward, KL and variety of both policies, and of the bank re-weighted to the optimum."""
     share, error = here.gained
-    rows = standings_table({"pretrained": here.before, "tuned": here.after, "optimum": here.optimum})
-    return f"{rows}\nThe tuned policy attains {share:.0%} ± {error:.0%} of J* − J_pre (α = {here.world.alpha:g})."
+    found = {"pretrained": here.before, "tuned": here.after, "optimum": here.optimum}
+    rows = standings_table(found, here.frontier, here.world.alpha)
+    return f"{rows}\nα = {here.world.alpha:g}; from log-ratios, quieter: {share:.0%} ± {error:.0%} of J* − J_pre."
 
 
 @functools.cache

@@ -116,6 +116,12 @@ class Standing:
         point = frontier.at_kl(max(self.kl, 0.0))  # an estimate of a KL may be negative
         return self.reward - point.reward, math.hypot(self.reward_se, point.alpha * self.kl_se, point.objective_se)
 
+    def share(self, frontier: Frontier, alpha: float) -> tuple[float, float]:
+        """(J − J_pre)/(J* − J_pre), one minus the regret, and its standard error if reward and KL are unrelated."""
+        before = float(frontier.rewards.mean())
+        gain = frontier.at(alpha).objective - before
+        return (self.reward - alpha * self.kl - before) / gain, math.hypot(self.reward_se, alpha * self.kl_se) / gain
+
 
 def standing(x_0: Tensor, r: Tensor, kl: Tensor) -> Standing:
     """Of digits [n, 1, 8, 8]. r, kl: a number for each of them, or for each of m clouds of akin ones, [m]."""
@@ -139,14 +145,15 @@ def pretrained_standing(reward: str, *, n: int = 1024) -> Standing:
     return standing(digits_bank()[: count("n", n, least=2)], rewards, torch.zeros(len(rewards)))
 
 
-def standings_table(found: Mapping[str, Standing]) -> str:
-    """A line for each: reward, KL, and the three numbers of variety."""
+def standings_table(found: Mapping[str, Standing], frontier: Frontier, alpha: float) -> str:
+    """A line for each: reward, KL, the share of J* − J_pre at that α, and the three numbers of variety."""
     width = max(map(len, found)) + 2
-    rows = [f"{'':{width}}{'reward':>16}  {'KL (nats)':>12}  {'classes':>7}  {'apart':>5}  {'nearest':>7}"]
+    rows = [f"{'':{width}}{'reward':>16}  {'KL (nats)':>14}  {'of J* − J_pre':>13}  classes  apart  nearest"]
     for name, s in found.items():
+        share, error = s.share(frontier, alpha)
         rows.append(
-            f"{name:{width}}{s.reward:8.3f} ± {s.reward_se:.3f}  {s.kl:5.2f} ± {s.kl_se:.2f}  {s.classes:7.2f}"
-            f"  {s.apart:5.2f}  {s.nearest:7.2f}"
+            f"{name:{width}}{s.reward:8.3f} ± {s.reward_se:.3f}  {s.kl:6.2f} ± {s.kl_se:.3f}"
+            f"  {share:6.0%} ± {error:4.0%}  {s.classes:7.2f}  {s.apart:5.2f}  {s.nearest:7.2f}"
         )
     return "\n".join(rows)
 
@@ -157,7 +164,7 @@ def show_standings(
     """The bank's frontier with its standard error, the optimum at α, and a point with error bars for each."""
     best, lowest = frontier.at(alpha), min(s.reward for s in found.values())
     furthest = 1.15 * max(best.kl, *(s.kl for s in found.values()))
-    curve = [point for point in frontier.curve(alpha * torch.logspace(2, -1, 120)) if point.kl <= furthest]
+    curve = [p for p in frontier.curve(alpha * torch.logspace(2, -3, 200)) if p.kl <= furthest and p.trusted]
     kl, top = [point.kl for point in curve], np.array([point.reward for point in curve])
     error = 2 * np.array([point.objective_se for point in curve])
     plots.frontier(ax, kl, list(top), title=title, exact=False)
