@@ -1,5 +1,6 @@
-"""The README's pictures: as committed, and as `figures/make.py` draws them again."""
+"""The README's pictures: as committed, and as `figures/make.py` draws them again. And those that notebooks store."""
 
+import io
 import itertools
 import runpy
 from pathlib import Path
@@ -55,3 +56,20 @@ def test_the_figures_are_drawn_again_byte_for_byte(tmp_path):
             drawn.append((folder / file).read_bytes())
         assert drawn[0] == drawn[1]
     assert len(frames(tmp_path / "first" / "tilt.webp")) == 6
+
+
+def test_a_small_picture_keeps_the_shades_and_a_rare_colour():
+    figure, ax = plt.subplots(figsize=(4, 4))
+    side = np.linspace(-1, 1, 400)
+    ax.imshow(np.exp(-4 * (side**2 + side[:, None] ** 2)), cmap=plots.shades(plots.TARGET), extent=(-1, 1, -1, 1))
+    ax.plot([0.8, 0.9], [-0.8, -0.8], color="#b0413e", linewidth=4)
+    ax.axis("off")
+    full = io.BytesIO()
+    figure.savefig(full, format="png", dpi=figure.dpi, bbox_inches="tight")
+    small = plots.small_png(figure)
+    plt.close(figure)
+    before, after = (np.asarray(PIL.Image.open(file).convert("RGB")).astype(int) for file in (full, io.BytesIO(small)))
+    line = (before == (0xB0, 0x41, 0x3E)).all(2)
+    assert line.sum() > 20 and np.abs(after - before)[line].max() <= 8
+    assert np.abs(after - before).max() <= 24 and np.abs(after - before).mean() < 1
+    assert len(small) < 0.6 * len(full.getvalue())

@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.quiver import Quiver
 from matplotlib.ticker import LogLocator, NullFormatter
+from scipy.spatial import KDTree
 from torch import Tensor
 
 PRETRAINED, TARGET, TUNED, REWARD = "#6b7280", "#e07b00", "#1f6fd6", "#2e8b57"
@@ -35,14 +36,21 @@ def small_pictures() -> None:
 
     plt.switch_backend(plt.get_backend())  # the notebook's backend sets its own format when it loads: let it go first
     if (shell := get_ipython()) is not None and shell.display_formatter is not None:
-        shell.display_formatter.formatters["image/png"].for_type(Figure, _small_png)
+        shell.display_formatter.formatters["image/png"].for_type(Figure, small_png)
 
 
-def _small_png(figure: Figure) -> bytes:
+def small_png(figure: Figure) -> bytes:
+    """Most of the 256 colours go to the common shades (median cut), the others to rare colours, such as a line's."""
     full, small = io.BytesIO(), io.BytesIO()
     figure.savefig(full, format="png", dpi=figure.dpi, bbox_inches="tight")
-    picture = PIL.Image.open(full).convert("RGB").quantize(256, PIL.Image.Quantize.MAXCOVERAGE)  # keeps rare colours
-    picture.save(small, format="png", optimize=True)
+    picture, methods = PIL.Image.open(full).convert("RGB"), PIL.Image.Quantize
+    cuts = [picture.quantize(n, method) for n, method in ((192, methods.MEDIANCUT), (64, methods.MAXCOVERAGE))]
+    palette = np.concatenate([np.array(cut.getpalette()) for cut in cuts]).astype(np.uint8)
+    codes, index = np.unique(np.asarray(picture) @ np.array([1 << 16, 1 << 8, 1]), return_inverse=True)
+    _, nearest = KDTree(palette.reshape(-1, 3)).query(codes[:, None] >> np.array([16, 8, 0]) & 255)
+    quantized = PIL.Image.fromarray(nearest[index].reshape(picture.size[::-1]).astype(np.uint8))
+    quantized.putpalette(palette.tobytes())
+    quantized.save(small, format="png", optimize=True)
     return small.getvalue()
 
 

@@ -150,10 +150,10 @@ def standings_table(found: Mapping[str, Standing], frontier: Frontier, alpha: fl
     width = max(map(len, found)) + 2
     rows = [f"{'':{width}}{'reward':>16}  {'KL (nats)':>14}  {'of J* − J_pre':>13}  classes  apart  nearest"]
     for name, s in found.items():
-        share, error = s.share(frontier, alpha)
+        share, error = s.share(frontier, alpha)  # + 0.0 below: no −0 %
         rows.append(
             f"{name:{width}}{s.reward:8.3f} ± {s.reward_se:.3f}  {s.kl:6.2f} ± {s.kl_se:.3f}"
-            f"  {share:6.0%} ± {error:4.0%}  {s.classes:7.2f}  {s.apart:5.2f}  {s.nearest:7.2f}"
+            f"  {round(share, 2) + 0.0:6.0%} ± {error:4.0%}  {s.classes:7.2f}  {s.apart:5.2f}  {s.nearest:7.2f}"
         )
     return "\n".join(rows)
 
