@@ -26,7 +26,16 @@ from ..policies import record, rollout
 from ..rewards import query
 from ..widgets import choice, moving_image, together, words
 from ..worlds import World
-from .digit_wall import SIDE, Standing, Walls, pretrained_standing, show_standings, standing, standings_table
+from .digit_wall import (
+    SIDE,
+    Standing,
+    Walls,
+    pretrained_standing,
+    show_standings,
+    sorted_walls,
+    standing,
+    standings_table,
+)
 
 PATHS, SEED = 144, 0  # of each tuned policy
 INKS = ("#b0413e", "#7a4fa3", "#1aa3a3", "#8a6d00", "#d36fa5")  # of the rewards, in their order
@@ -54,11 +63,7 @@ class Result:
     @property
     def walls(self) -> Walls:
         """The first SIDE² paths before and after, sorted by the reward before."""
-        x, y = pretrained_digits()[: SIDE**2], self.x_0[: SIDE**2]
-        with torch.no_grad():
-            r, s = query(self.world.reward, x), query(self.world.reward, y)
-        order = r.argsort()
-        return Walls(x[order], y[order], r[order], s[order])
+        return sorted_walls(pretrained_digits()[: SIDE**2], self.x_0[: SIDE**2], self.world.reward)
 
 
 @functools.cache

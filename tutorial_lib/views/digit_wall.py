@@ -49,10 +49,15 @@ def before_after(pretrained: Policy, tuned: Policy, reward: Reward, *, n: int = 
         rollout(policy, count("n", n), generator=torch.Generator(device).manual_seed(seed)).x_0
         for policy in (pretrained, tuned)
     )
+    return sorted_walls(x, y, reward)
+
+
+def sorted_walls(before: Tensor, after: Tensor, reward: Reward) -> Walls:
+    """Images [n, …] of the same n paths, sorted by the reward before."""
     with torch.no_grad():
-        r, s = query(reward, x), query(reward, y)
+        r, s = query(reward, before), query(reward, after)
     order = r.argsort()
-    return Walls(x[order].cpu(), y[order].cpu(), r[order].cpu(), s[order].cpu())
+    return Walls(before[order].cpu(), after[order].cpu(), r[order].cpu(), s[order].cpu())
 
 
 def show_walls(walls: Walls, *, reward: str, method: str = "fine-tuned") -> Figure:
@@ -164,7 +169,7 @@ def show_standings(
     """The bank's frontier with its standard error, the optimum at α, and a point with error bars for each."""
     best, lowest = frontier.at(alpha), min(s.reward for s in found.values())
     furthest = 1.15 * max(best.kl, *(s.kl for s in found.values()))
-    curve = [p for p in frontier.curve(alpha * torch.logspace(2, -3, 200)) if p.kl <= furthest and p.trusted]
+    curve = [p for p in frontier.curve(alpha * torch.logspace(2, -5, 240)) if p.kl <= furthest and p.trusted]
     kl, top = [point.kl for point in curve], np.array([point.reward for point in curve])
     error = 2 * np.array([point.objective_se for point in curve])
     plots.frontier(ax, kl, list(top), title=title, exact=False)
