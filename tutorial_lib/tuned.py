@@ -39,7 +39,7 @@ def policy(algorithm: str, reward: str) -> AmortisedPolicy:
     return tuned.requires_grad_(False)
 
 
-DIGITS = {"ink": (0.01, 1.0)}  # rewards, each with its range of α
+DIGITS = {"ink": (0.01, 1.0), "few_labels": (0.04, 4.0)}  # rewards, each with its range of α
 
 
 def digits_asset(reward: str) -> str:

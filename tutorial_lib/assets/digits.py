@@ -1,6 +1,6 @@
 """The recipes of the digits' policies for every α: gated adapters on the pretrained network, tuned for one reward each.
 
-Half an hour each on one core; `tuned.digits` puts them to use.
+Ten minutes each on two cores; `tuned.digits` puts them to use.
 """
 
 from typing import Any
