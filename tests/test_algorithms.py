@@ -1,13 +1,14 @@
 """One contract for all algorithms, and each pure loss against its definition written out."""
 
 import copy
+import inspect
 import math
 from typing import Any
 
 import pytest
 import torch
 
-from tutorial_lib.algorithms import path_consistency, reward_backprop, reward_weighted_mle, run, soft_ppo
+from tutorial_lib.algorithms import minibatches, path_consistency, reward_backprop, reward_weighted_mle, run, soft_ppo
 from tutorial_lib.denoisers import ExactDenoiser, MLPDenoiser
 from tutorial_lib.distributions import GaussianMixture
 from tutorial_lib.metrics import evaluate
@@ -43,6 +44,10 @@ def tune(algorithm, policy, reward=None, **options):
     device = policy.schedule.sigma.device
     options = {"alpha": 0.5, "generator": torch.Generator(device).manual_seed(1), **QUICK[algorithm], **options}
     return algorithm.fine_tune(policy, reward or peak((1.0, 0.0)), **options)
+
+
+def parameters(algorithm):
+    return inspect.signature(algorithm.fine_tune).parameters
 
 
 def weights(module):
@@ -179,6 +184,9 @@ def test_a_policy_with_nothing_to_tune_is_told_so(algorithm):
         (soft_ppo, dict(epochs=0), "epochs must be"),
         (reward_backprop, dict(last=7), "last must lie in 1..6"),
         (reward_backprop, dict(last=(3, 2)), "last must"),
+        (reward_backprop, dict(last=0), "last must be a whole number ≥ 1, got 0"),
+        (reward_backprop, dict(last=2.5), "last must be a whole number ≥ 1, got 2.5"),
+        (path_consistency, dict(kind="vargrad", n=7), r"needs n ≥ 2·parts = 8, got n = 7"),
         (reward_weighted_mle, dict(effective=1.0), "effective must lie in"),
         (path_consistency, dict(kind="all"), "known: step, sub, return, trajectory, mixed"),
         (path_consistency, dict(off_policy=1.5), "off_policy must lie in"),
@@ -189,12 +197,52 @@ def test_bad_settings_of_one_algorithm(algorithm, options, message):
         next(tune(algorithm, tunable(), **options))
 
 
-def test_backprop_refuses_a_black_box_and_names_who_takes_it():
+@pytest.mark.parametrize("box", [lambda x: x.detach()[:, 0], lambda x: torch.as_tensor(x.numpy()[:, 0])])
+def test_backprop_refuses_a_black_box_and_names_who_takes_it(box):
     policy = tunable()
     before = weights(policy)
     with pytest.raises(ValueError, match=r"gives no gradient.*soft_ppo, reward_weighted_mle and path_consistency"):
-        next(tune(reward_backprop, policy, lambda x: x.detach()[:, 0]))
+        next(tune(reward_backprop, policy, box))
     assert same(before, weights(policy))
+    for algorithm in (soft_ppo, reward_weighted_mle, path_consistency):
+        assert len(run(tune(algorithm, tunable(), box))) == 3
+
+
+def test_an_error_inside_a_reward_is_not_taken_for_a_missing_gradient():
+    def broken(x):
+        raise RuntimeError("out of ink")
+
+    with pytest.raises(RuntimeError, match="out of ink"):
+        next(tune(reward_backprop, tunable(), broken))
+
+
+@every
+def test_a_whole_number_may_be_written_as_a_float(algorithm):
+    n = QUICK[algorithm]["n"]
+    a, b = run(tune(algorithm, tunable())), run(tune(algorithm, tunable(), n=float(n)))
+    assert [step.objective for step in a] == [step.objective for step in b]
+
+
+@every
+def test_a_slower_policy_takes_smaller_steps_by_default_alone(algorithm):
+    """Adam's first step is the learning rate itself, so the largest move of one iteration tells it."""
+    moved = {}
+    for pace, options in ((1.0, {}), (0.1, {}), (0.1, dict(learning_rate=1e-3))):
+        policy = tunable()
+        policy.pace, before = pace, weights(policy)
+        single = dict(iterations=1) | {k: 1 for k in ("epochs", "parts", "updates") if k in parameters(algorithm)}
+        run(tune(algorithm, policy, **single, **options))
+        gaps = [(a - b).abs().max().item() for a, b in zip(weights(policy), before, strict=True)]
+        moved[pace, *options] = max(gaps)
+    usual = 1e-2 if algorithm is reward_backprop else 4e-3
+    assert list(moved.values()) == pytest.approx([usual, usual / 10, 1e-3], rel=1e-2)
+
+
+def test_minibatches_are_even_and_leave_nobody_out():
+    for n, parts in ((7, 4), (12800, 3), (3, 5)):
+        dealt = minibatches(n, parts, seeded(0))
+        assert torch.cat(dealt).sort().values.tolist() == list(range(n))
+        assert len(dealt) == min(parts, n) and max(map(len, dealt)) - min(map(len, dealt)) <= 1
 
 
 @pytest.mark.parametrize(

@@ -90,3 +90,9 @@ def test_the_entropy_of_classes():
 def test_classes_are_whole_numbers(labels):
     with pytest.raises(ValueError, match=r"expected labels \[n\], whole numbers ≥ 0"):
         class_entropy(labels)
+
+
+@pytest.mark.parametrize("weights", [[2.0, -1.0], [0.0, 0.0], [1.0, math.nan], [1.0, math.inf], [1.0]])
+def test_weights_of_classes_are_weights(weights):
+    with pytest.raises(ValueError, match=r"expected weights \[2\] ≥ 0, not all 0, got"):
+        class_entropy(torch.tensor([0, 1]), torch.tensor(weights))

@@ -63,7 +63,8 @@ GOOD = encoded(torch.zeros(2, 4, 4, dtype=torch.uint8))
         (GOOD + b"\0", r"must hold \[2, 4, 4\] = 32 bytes of data, got 33"),
         (gzip.compress(GOOD, mtime=0)[:-9], "begins as a gzip file and cannot be decompressed"),
         (encoded(torch.zeros(2, 4, dtype=torch.uint8)), r"expected images \[N, H, W\] in .*, got shape \[2, 4\]"),
-        (encoded(torch.zeros(0, 4, 4, dtype=torch.uint8)), r"expected images \[N, H, W\] in .*, got shape \[0, 4, 4\]"),
+        (encoded(torch.zeros(0, 4, 4, dtype=torch.uint8)), r"must hold data, got an array of shape \[0, 4, 4\]"),
+        (struct.pack(">4B3I", 0, 0, 8, 3, 0, 2**32 - 1, 2**32 - 1), r"must hold data, got .*\[0, 4294967295, 42949672"),
     ],
 )
 def test_a_file_that_is_not_whole_is_told_so(tmp_path, content, message):
@@ -101,6 +102,29 @@ def test_from_a_file_to_a_tuned_policy(squares):
     policy = tunable(world.pretrained, generator=seeded(0))
     steps = reward_backprop.fine_tune(policy, world.reward, alpha=world.alpha, generator=seeded(1), iterations=1, n=2)
     assert len(run(steps)) == 1 and policy.shift(path.x[2], 2).any()
+
+
+def test_no_flipped_byte_of_a_gzip_file_goes_unnoticed_or_unnamed(tmp_path):
+    whole = gzip.compress(encoded(torch.randint(256, (6, 4, 4), generator=seeded(0), dtype=torch.uint8)), mtime=0)
+    for place in range(10, len(whole)):  # behind the header, whose time and system mean nothing
+        (tmp_path / "file").write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        with pytest.raises(ValueError, match="cannot be decompressed"):
+            idx.read(tmp_path / "file")
+
+
+def test_the_first_weights_are_the_generators_and_the_labels_as_many_as_asked(squares):
+    state = torch.get_rng_state()
+    a, b, c, d = (worlds.images(squares[0], T=4, generator=g).pretrained for g in (None, None, seeded(1), seeded(1)))
+    assert torch.equal(state, torch.get_rng_state())
+    x = [rollout(policy, 2, generator=seeded(0)).x_0 for policy in (a, b, c, d)]
+    assert torch.equal(x[0], x[1]) and torch.equal(x[2], x[3]) and not torch.equal(x[0], x[2])
+    assert worlds.images(squares[0], T=4, classes=27).pretrained.denoiser.classes == 27
+
+
+def test_one_image_is_too_few(tmp_path):
+    (tmp_path / "one").write_bytes(encoded(torch.zeros(1, 4, 4, dtype=torch.uint8)))
+    with pytest.raises(ValueError, match=r"expected at least 2 images in .*one, got 1"):
+        worlds.images(tmp_path / "one")
 
 
 def test_images_that_are_all_alike_have_no_reward_to_offer(tmp_path):

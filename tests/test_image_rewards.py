@@ -122,6 +122,23 @@ def test_digits_are_described_by_class_and_distance():
     assert seen["nearest"][:20].max() < 1e-2 and 0 < seen["nearest"][20] <= 0.5 * 8 + 1e-4
 
 
+def taught(images=None, *, labels=None, noise=0.1):
+    """A step of training on four blank images."""
+    images = torch.zeros(4, 1, 8, 8) if images is None else images
+    labels = torch.arange(4, dtype=torch.uint8) if labels is None else labels
+    options = dict(steps=1, batch=2, learning_rate=1e-3, noise=noise, generator=seeded(0))
+    return list(train(ImageClassifier(), images, labels, **options))
+
+
+def test_labels_may_be_bytes():
+    assert len(taught()) == 1
+
+
+def test_yes_and_no_are_rewards_too():
+    answers = query(lambda x: x.flatten(1).mean(1) > 0, torch.tensor([-1.0, 1.0]).view(2, 1, 1, 1))
+    assert answers.dtype == torch.float32 and answers.tolist() == [0, 1]
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -131,6 +148,11 @@ def test_digits_are_described_by_class_and_distance():
         (lambda: ImageClassifier((8, 10)), r"size must be \(H, W\) with H and W divisible by 4, got \(8, 10\)"),
         (lambda: FewLabels(torch.zeros(3, 1, 8, 8), torch.zeros(2), width=1.0), r"got \[3, 1, 8, 8\], \[2\]"),
         (lambda: FewLabels(torch.full((2, 4), math.nan), torch.zeros(2), width=1.0), "must be finite, got NaN"),
+        (lambda: taught(torch.full((4, 1, 8, 8), math.nan)), "images must be finite, got NaN or infinity in 100.0%"),
+        (lambda: taught(noise=-1.0), "noise must be a finite number ≥ 0, got -1.0"),
+        (lambda: taught(labels=torch.tensor([0, 1, 2, 10])), r"labels? in 0..9 and none outside, got \[0, 1, 2, 10\]"),
+        (lambda: taught(torch.zeros(0, 1, 8, 8), labels=torch.zeros(0).long()), "expected at least one label in 0..9"),
+        (lambda: digit_classifier()(torch.zeros(2, 1, 8, 8).double()), "x must be of type torch.float32, as the weig"),
         (lambda: FewLabels(torch.zeros(2, 4), torch.zeros(2), width=0.0), "width must be a finite number > 0"),
         (lambda: worlds.few_labels(torch.zeros(2, 1, 4, 4)), r"x must have shape \[B, 1, 8, 8\]"),
         (lambda: query(rewards.ink, torch.full((2, 1, 8, 8), math.nan)), "ink returned NaN or infinity for 100.0%"),

@@ -1,5 +1,6 @@
 """evaluate's errors against their spread over seeds; distances against closed forms and their own noise floor."""
 
+import copy
 import math
 
 import pytest
@@ -7,6 +8,8 @@ import torch
 from scipy import stats
 from torch import nn
 
+from tutorial_lib import metrics
+from tutorial_lib.denoisers import UNetDenoiser
 from tutorial_lib.metrics import (
     Report,
     compare,
@@ -17,7 +20,9 @@ from tutorial_lib.metrics import (
     rollout_with_kl,
     sliced_wasserstein,
 )
-from tutorial_lib.policies import SteeredPolicy, rollout
+from tutorial_lib.policies import DenoisingPolicy, RetunedPolicy, SteeredPolicy, rollout
+from tutorial_lib.rewards import ink
+from tutorial_lib.schedules import NoiseSchedule
 
 from .oracles import RING_ALPHA, RING_REWARD, ring, seeded
 
@@ -64,6 +69,21 @@ def test_the_numbers_are_those_of_the_rollout():
     assert report.reward == pytest.approx(r.mean().item(), rel=1e-5)
     assert report.kl == pytest.approx(by_hand.mean().item(), rel=1e-5)
     assert report.objective_se == pytest.approx((r - 0.5 * by_hand).std().item() / 500**0.5, rel=1e-4)
+
+
+def test_images_are_evaluated_in_batches(monkeypatch):
+    """By hand: the same generator, three batches of 4, 4 and 2."""
+    torch.manual_seed(0)
+    denoiser = UNetDenoiser(NoiseSchedule.cosine(3), (4, 4), channels=(8, 8, 8))
+    policy = RetunedPolicy(DenoisingPolicy(denoiser, denoiser.schedule), copy.deepcopy(denoiser))
+    with torch.no_grad():
+        policy.denoiser.get_parameter("head.2.weight").mul_(1.5)
+    monkeypatch.setattr(metrics, "PIXELS", 4 * 16)
+    report, g = evaluate(policy, ink, alpha=0.1, n=10, generator=seeded(0)), seeded(0)
+    parts = [rollout_with_kl(policy, n, generator=g) for n in (4, 4, 2)]
+    r, kl = torch.cat([ink(path.x_0) for path, _ in parts]), torch.cat([kl for _, kl in parts])
+    assert (report.reward, report.kl) == pytest.approx((r.mean().item(), kl.mean().item()), rel=1e-5)
+    assert report.kl_se == pytest.approx(kl.std().item() / 10**0.5, rel=1e-4)
 
 
 def test_standard_errors_are_the_spread_over_seeds():

@@ -6,7 +6,7 @@ import torch
 from tutorial_lib.denoisers import ExactDenoiser
 from tutorial_lib.distributions import GaussianMixture
 from tutorial_lib.guidance import values
-from tutorial_lib.guidance.value_weighted import ValueWeightedPolicy
+from tutorial_lib.guidance.value_weighted import ValueWeightedPolicy, sample
 from tutorial_lib.guidance.values import LearnedValue, Tweedie
 from tutorial_lib.policies import DenoisingPolicy, rollout
 from tutorial_lib.rewards import QueryCounter, disc, peak
@@ -147,3 +147,11 @@ def test_a_copy_that_does_not_lag_runs_away():
     options: dict = dict(alpha=ALPHA, generator=seeded(0), iterations=200, batch=512)
     slow, none = (values.soft_q(ring(50), RING_REWARD, follow=follow, **options)(x, 30).mean() for follow in (0.1, 1.0))
     assert slow < 0 and none > 1000
+
+
+def test_a_slope_that_is_not_finite_is_not_followed():
+    """r = √x on the right half plane, 0 on the left, by `where`: autograd makes 0·∞ on the left."""
+    policy = ring(5)
+    broken = Tweedie(policy, lambda x: torch.where(x[:, 0] > 0, x[:, 0].sqrt(), torch.zeros(len(x))))
+    with pytest.raises(ValueError, match=r"value.grad must be finite, got NaN or infinity in \d+\.\d% of it"):
+        sample(policy, broken, alpha=0.5, n=50, generator=seeded(0))

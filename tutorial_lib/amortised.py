@@ -159,6 +159,7 @@ class AmortisedAdapters(AmortisedPolicy):
     """
 
     control: PricedDenoiser
+    pace = 0.2  # of adapters
 
     def __init__(
         self,

@@ -25,9 +25,19 @@ def count(name: str, value: int, least: int = 1) -> int:
     return int(value)
 
 
-def batch_of(name: str, x: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
-    """`x`; ValueError unless its trailing dimensions are `shape` and it has at least one before them."""
+def finite(name: str, x: torch.Tensor) -> torch.Tensor:
+    """`x`; ValueError naming the share of it that is NaN or infinite."""
+    bad = ~torch.isfinite(x.detach())
+    if bad.any():
+        raise ValueError(f"{name} must be finite, got NaN or infinity in {bad.float().mean().item():.1%} of it")
+    return x
+
+
+def batch_of(name: str, x: torch.Tensor, shape: tuple[int, ...], dtype: torch.dtype | None = None) -> torch.Tensor:
+    """`x`; ValueError unless its trailing dimensions are `shape`, it has at least one before them, and the dtype."""
     if x.ndim <= len(shape) or tuple(x.shape[x.ndim - len(shape) :]) != shape:
         expected = ", ".join(["B", *map(str, shape)])
         raise ValueError(f"{name} must have shape [{expected}], got {list(x.shape)}")
+    if dtype not in (None, x.dtype):
+        raise ValueError(f"{name} must be of type {dtype}, as the weights are, got {x.dtype}")
     return x

@@ -9,6 +9,8 @@ Shapes: x_t [B, …]; t a whole number or a LongTensor [B]; label a LongTensor [
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 
 import torch
@@ -23,6 +25,18 @@ PREDICTIONS = ("x_0", "epsilon", "v", "score")
 # glibc gives a large freed block back to the system and takes the next one page by page, which doubles the time of a
 # rollout of many paths. Once a block of 32 MB has been freed, it keeps 64 MB at hand. Elsewhere this does nothing.
 torch.empty(2**25 - 2**12, dtype=torch.uint8)
+
+
+@contextmanager
+def initial_weights(source: torch.Generator | int | None = None) -> Iterator[None]:
+    """Networks made inside draw their weights from `source`, a generator or a seed, and the global generator is left
+    as it was. None: the weights do not matter, because others will be loaded."""
+    with torch.random.fork_rng(devices=[]):  # networks are made on the CPU and moved
+        if isinstance(source, torch.Generator):
+            source = int(torch.randint(2**31, (), device=source.device, generator=source))
+        if source is not None:
+            torch.default_generator.manual_seed(source)
+        yield
 
 
 def convert(prediction: Tensor, x_t: Tensor, alpha_bar: Tensor | float, source: str, target: str) -> Tensor:
@@ -124,7 +138,7 @@ class MLPDenoiser(Denoiser):
         self.network = MLP(dim, dim, schedule.T, width=width)
 
     def forward(self, x_t: Tensor, t: int | Tensor, label: Tensor | None = None) -> Tensor:
-        batch_of("x_t", x_t, self.shape)
+        batch_of("x_t", x_t, self.shape, next(self.parameters()).dtype)
         self.schedule.check(t)
         skip, out, scale = preconditioning(self.schedule, t, self.data_std, self.fine_std, x_t)
         return skip * x_t + out * self.network(scale * x_t, t)
@@ -179,7 +193,7 @@ class UNetDenoiser(Denoiser):
         self.head = nn.Sequential(nn.GroupNorm(8, first), nn.SiLU(), nn.Conv2d(first, 1, 3, padding=1))
 
     def forward(self, x_t: Tensor, t: int | Tensor, label: Tensor | None = None) -> Tensor:
-        batch_of("x_t", x_t, self.shape)
+        batch_of("x_t", x_t, self.shape, next(self.parameters()).dtype)
         self.schedule.check(t)
         skip, out, _ = preconditioning(self.schedule, t, self.data_std, 0.0, x_t)
         return skip * x_t + out * self.raw(x_t, t, label)
@@ -205,7 +219,7 @@ class UNetDenoiser(Denoiser):
             raise ValueError(f"label must be a LongTensor [{len(x_t)}], got {label.dtype} {list(label.shape)}")
         if int(label.min()) < -1 or int(label.max()) >= self.classes:
             raise ValueError(f"labels must lie in 0..{self.classes - 1}, or be −1 for none, got {label.tolist()}")
-        return label.where(label >= 0, self.classes)
+        return label.long().where(label >= 0, self.classes)
 
 
 class ResidualBlock(nn.Module):

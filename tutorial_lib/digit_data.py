@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from . import assets
+from .denoisers import initial_weights
 from .image_rewards import FewLabels, ImageClassifier
 
 Device = torch.device | str | None
@@ -30,7 +31,8 @@ def held_out(n: int) -> Tensor:
 
 def digit_classifier(*, device: Device = None) -> ImageClassifier:
     """The shipped p(y|x) of the digits, frozen; the `held_out` images are new to it."""
-    classifier = ImageClassifier()
+    with initial_weights():
+        classifier = ImageClassifier()
     classifier.load_state_dict(assets.load("digit_classifier"))
     return classifier.to(device).eval().requires_grad_(False)
 

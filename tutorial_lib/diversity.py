@@ -71,9 +71,11 @@ def class_entropy(labels: Tensor, weights: Tensor | None = None) -> float:
     """Entropy in nats of the classes of a sample: labels [n], whole numbers ≥ 0; weights [n] ≥ 0, even unless given."""
     if labels.ndim != 1 or not len(labels) or labels.is_floating_point() or labels.min() < 0:
         raise ValueError(f"expected labels [n], whole numbers ≥ 0, n ≥ 1, got {labels.dtype} {list(labels.shape)}")
-    even = torch.ones(len(labels), dtype=torch.float64, device=labels.device)
-    counts = torch.bincount(labels, even if weights is None else weights.double())
-    shares = counts / counts.sum()
+    weights = torch.ones_like(labels, dtype=torch.float64) if weights is None else weights.double()
+    total = float(weights.sum())
+    if weights.shape != labels.shape or not (0 < total < math.inf and weights.min() >= 0):
+        raise ValueError(f"expected weights {[len(labels)]} ≥ 0, not all 0, got {list(weights.shape)} of sum {total:g}")
+    shares = torch.bincount(labels, weights) / total
     return torch.special.entr(shares).sum().item()
 
 

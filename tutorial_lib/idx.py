@@ -8,6 +8,7 @@ import gzip
 import math
 import os
 import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ def read(path: str | os.PathLike) -> Tensor:
     if content[:2] == GZIP:
         try:
             content = gzip.decompress(content)
-        except (OSError, EOFError) as problem:
+        except (OSError, EOFError, zlib.error) as problem:
             raise ValueError(f"{file} begins as a gzip file and cannot be decompressed: {problem}") from None
     if len(content) < 4 or content[:2] != b"\0\0" or not content[3]:
         raise ValueError(f"{file} is no IDX file: expected it to begin 00 00 08 and a rank, got {content[:4].hex(' ')}")
@@ -37,6 +38,8 @@ def read(path: str | os.PathLike) -> Tensor:
     if len(content) < start:
         raise ValueError(f"{file} is cut off inside its header: expected {start} bytes, got {len(content)}")
     shape = struct.unpack(f">{content[3]}I", content[4:start])
+    if not math.prod(shape):
+        raise ValueError(f"{file} must hold data, got an array of shape {list(shape)}")
     if len(content) != start + math.prod(shape):
         raise ValueError(
             f"{file} must hold {list(shape)} = {math.prod(shape):,} bytes of data, got {len(content) - start:,}"
@@ -47,7 +50,7 @@ def read(path: str | os.PathLike) -> Tensor:
 def images(path: str | os.PathLike) -> Tensor:
     """Images [N, 1, H, W] in [−1, 1]."""
     found = read(path)
-    if found.ndim != 3 or found.numel() == 0:
+    if found.ndim != 3:
         raise ValueError(f"expected images [N, H, W] in {path}, got shape {list(found.shape)}")
     return found.unsqueeze(1).float() / 127.5 - 1
 

@@ -7,6 +7,7 @@ The second is the posterior mean of a Gaussian process: right near the labelled 
 Shapes: images [B, 1, H, W] in about [−1, 1], rewards [B].
 """
 
+import math
 import time
 from collections.abc import Callable, Generator
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .checks import batch_of, count, positive, whole
+from .checks import batch_of, count, finite, positive, whole
 from .training import PretrainingStep
 
 
@@ -34,7 +35,7 @@ class ImageClassifier(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.network(batch_of("x", x, self.shape))
+        return self.network(batch_of("x", x, self.shape, next(self.parameters()).dtype))
 
 
 def train(
@@ -56,6 +57,13 @@ def train(
     steps, batch = count("steps", steps), count("batch", batch)
     if labels.shape != images.shape[:1]:
         raise ValueError(f"labels must have shape [{len(images)}], one for each image, got {list(labels.shape)}")
+    if not len(images) or int(labels.min()) < 0 or int(labels.max()) >= classifier.classes:
+        raise ValueError(
+            f"expected at least one label in 0..{classifier.classes - 1} and none outside, got {labels.tolist()[:10]} …"
+        )
+    if not 0 <= noise < math.inf:
+        raise ValueError(f"noise must be a finite number ≥ 0, got {noise!r}")
+    finite("images", images)
     optimiser = torch.optim.Adam(classifier.parameters(), lr=positive("learning_rate", learning_rate))
     decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     start = time.perf_counter()
@@ -65,7 +73,7 @@ def train(
         index = torch.randint(len(images), (batch,), **like)
         std = noise * blurred * torch.rand(batch, 1, 1, 1, **like)
         x = images[index] + std * torch.randn(batch, *images.shape[1:], **like)
-        loss = nn.functional.cross_entropy(classifier(x), labels[index])
+        loss = nn.functional.cross_entropy(classifier(x), labels[index].long())
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -96,8 +104,8 @@ class FewLabels:
             raise ValueError(
                 f"expected images [N, …] and labels [N], N ≥ 2, got {list(images.shape)}, {list(labels.shape)}"
             )
-        if not (torch.isfinite(images).all() and torch.isfinite(labels).all()):
-            raise ValueError("images and labels must be finite, got NaN or infinity")
+        finite("images", images)
+        finite("labels", labels)
         self.__name__ = "few_labels"
         self.shape, self.width, noise = tuple(images.shape[1:]), positive("width", width), positive("noise", noise)
         self.images, self.mean = images.flatten(1), labels.float().mean()
@@ -105,7 +113,7 @@ class FewLabels:
         self.weights = torch.linalg.solve(kernel, labels.to(kernel) - self.mean)
 
     def __call__(self, x: Tensor) -> Tensor:
-        return self._kernel(batch_of("x", x, self.shape).flatten(1)) @ self.weights + self.mean
+        return self._kernel(batch_of("x", x, self.shape, self.images.dtype).flatten(1)) @ self.weights + self.mean
 
     def _kernel(self, x: Tensor) -> Tensor:
         """k(x_b, x_i): [B, D] → [B, N]. The distance is written out, because cdist has no gradient where it is zero."""

@@ -36,19 +36,25 @@ class LowRank(nn.Module):
         self.A = nn.Parameter(a.to(weight) / inputs**0.5)
         self.B = nn.Parameter(weight.new_zeros(outputs, rank))
 
+    @property
     def weight(self) -> Tensor:
-        """W + s B A, in W's shape."""
+        """W + s B A, in W's shape: a property, for modules such as attention read it off their layers."""
         frozen = self.layer.get_parameter("weight")
         return frozen + self.scale * (self.B @ self.A).view_as(frozen)
 
+    @property
+    def bias(self) -> Tensor | None:
+        """The frozen layer's own."""
+        return dict(self.layer.named_parameters()).get("bias")
+
     def forward(self, x: Tensor) -> Tensor:
-        return functional_call(self.layer, {"weight": self.weight()}, (x,))
+        return functional_call(self.layer, {"weight": self.weight}, (x,))
 
     @torch.no_grad()
     def plain(self) -> nn.Module:
         """The layer with W + s B A written into its weight."""
         layer = copy.deepcopy(self.layer)
-        layer.get_parameter("weight").copy_(self.weight())
+        layer.get_parameter("weight").copy_(self.weight)
         return layer
 
 
@@ -61,25 +67,34 @@ class GatedLowRank(LowRank):
 
     def __init__(self, layer: nn.Module, rank: int, scale: float, *, features: int, generator: torch.Generator):
         super().__init__(layer, rank, scale, generator=generator)
+        if getattr(layer, "groups", 1) > 1:
+            raise ValueError(f"gated adapters need convolutions of one group, got groups = {layer.groups}")
         self.C = nn.Parameter(self.B.new_zeros(len(self.A), count("features", features)))
         nn.init.ones_(self.C[:, 0])
         self.features = self.C.new_zeros(features)
 
+    @property
     def weight(self) -> Tensor:
-        """W + s B diag(C φ) A for features [K], in W's shape."""
+        """W + s B diag(C φ) A, in W's shape; ValueError where there is a φ for each sample, and no one matrix."""
+        if self.features.ndim != 1:
+            raise ValueError(
+                f"expected one condition, features [K], for plain weights, got {list(self.features.shape)}: "
+                f"gate(network, features) first"
+            )
         frozen = self.layer.get_parameter("weight")
         return frozen + self.scale * (self.B * (self.C @ self.features) @ self.A).view_as(frozen)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.features.ndim == 1:
             return super().forward(x)
-        rank, frozen = len(self.A), dict(self.layer.named_parameters())
-        thin = {"weight": self.A.view(rank, *frozen["weight"].shape[1:])}
-        if "bias" in frozen:
+        rank, gates = len(self.A), self.features @ self.C.T  # [B, rank]
+        thin = {"weight": self.A.view(rank, *self.layer.get_parameter("weight").shape[1:])}
+        if self.bias is not None:
             thin["bias"] = self.A.new_zeros(rank)
-        low = functional_call(self.layer, thin, (x,))  # A x, [B, rank, …], or [1, …] where all samples share x
-        gates = self.features @ self.C.T  # [B, rank]
-        added = self.B @ (gates.unsqueeze(2) * low.reshape(len(low), rank, -1))
+        low = functional_call(self.layer, thin, (x,))  # A x of each sample, or of the one that all share
+        if isinstance(self.layer, nn.Linear):  # [B, …, rank]
+            return self.layer(x) + self.scale * (low * gates.view(-1, *[1] * (x.ndim - 2), rank)) @ self.B.T
+        added = self.B @ (gates.unsqueeze(2) * low.flatten(2))  # a convolution's low is [B, rank, H, W]
         return self.layer(x) + self.scale * added.view(*added.shape[:2], *low.shape[2:])
 
 
@@ -99,7 +114,7 @@ def adapted(
     kind = GatedLowRank if features else LowRank
     _replace(tuned, nn.Linear | nn.Conv2d, lambda layer: kind(layer, rank, scale, **plan))
     if not adapters(tuned):
-        raise ValueError(f"expected a network with nn.Linear or nn.Conv2d layers, got {type(network).__name__}")
+        raise ValueError(f"expected a network with nn.Linear or nn.Conv2d layers inside, got {type(network).__name__}")
     return tuned
 
 
@@ -140,7 +155,10 @@ def merged(network: Network) -> Network:
 
 def _replace(network: nn.Module, kind: Any, change: Callable[[Any], nn.Module]) -> None:
     """Put change(layer) in the place of every layer of that kind inside `network`."""
-    for parent in list(network.modules()):
-        for name, layer in list(parent.named_children()):
-            if isinstance(layer, kind):
-                setattr(parent, name, change(layer))
+    changed: dict[nn.Module, nn.Module] = {}  # a layer that stands in two places stays one
+    for path, layer in list(network.named_modules(remove_duplicate=False)):
+        if path and isinstance(layer, kind):
+            if layer not in changed:
+                changed[layer] = change(layer)
+            parent, _, name = path.rpartition(".")
+            setattr(network.get_submodule(parent), name, changed[layer])

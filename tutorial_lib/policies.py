@@ -119,6 +119,7 @@ class DenoisingPolicy(Policy):
 
     def __init__(self, denoiser: Denoiser, schedule: NoiseSchedule):
         super().__init__()
+        _made_for(schedule, denoiser)
         self.denoiser, self.schedule, self.shape = denoiser, schedule, tuple(denoiser.shape)
 
     def mean(self, x_t: Tensor, t: int | Tensor) -> Tensor:
@@ -127,6 +128,15 @@ class DenoisingPolicy(Policy):
 
     def proposal(self, x_t: Tensor, t: int | Tensor) -> tuple[Tensor, Tensor]:
         return self.mean(x_t, t), torch.zeros_like(x_t)
+
+
+def _made_for(schedule: NoiseSchedule, denoiser: Denoiser) -> None:
+    """ValueError for a denoiser that was made for other noise levels, where it says so."""
+    own = getattr(denoiser, "schedule", schedule)
+    if not schedule.matches(own):
+        raise ValueError(
+            f"expected a denoiser made for the policy's schedule (T = {schedule.T}), got one for another (T = {own.T})"
+        )
 
 
 def within_reach(u: Tensor, reach: float) -> Tensor:
@@ -146,7 +156,10 @@ class Control(nn.Module):
         super().__init__()
         self.reach = positive("reach", reach)
         if len(pretrained.shape) != 1:
-            raise ValueError(f"pass a control for data of shape {pretrained.shape}; the default one is for points [D]")
+            raise ValueError(
+                f"pass a control for data of shape {pretrained.shape}; the default one is for points [D], and "
+                f"tuning.tunable makes a policy for images"
+            )
         (dim,) = pretrained.shape
         network = zero_at_start(MLP(dim, dim, pretrained.schedule.T, width=width))
         self.network = network.to(pretrained.schedule.sigma.device)
@@ -156,7 +169,12 @@ class Control(nn.Module):
 
 
 class TunablePolicy(Policy):
-    """A policy that fine-tuning changes, around a `pretrained` one that it leaves alone."""
+    """A policy that fine-tuning changes, around a `pretrained` one that it leaves alone.
+
+    pace: how fast it can learn, as a multiple of the default learning rates, which suit a small control of points.
+    """
+
+    pace = 1.0
 
     def __init__(self, pretrained: DenoisingPolicy):
         super().__init__()
@@ -201,6 +219,7 @@ class RetunedPolicy(TunablePolicy):
         super().__init__(pretrained)
         if tuple(denoiser.shape) != pretrained.shape:
             raise ValueError(f"expected a denoiser of shape {pretrained.shape}, got {tuple(denoiser.shape)}")
+        _made_for(pretrained.schedule, denoiser)
         self.denoiser = denoiser
 
     def mean(self, x_t: Tensor, t: int | Tensor) -> Tensor:

@@ -15,7 +15,7 @@ Reward = Callable[[Tensor], Tensor]
 
 
 def query(reward: Reward, x_0: Tensor) -> Tensor:
-    """reward(x_0), [B, …] → [B]; ValueError naming the shape or the fraction of values that are not finite."""
+    """reward(x_0), [B, …] → [B], yes and no as 1 and 0; ValueError naming the shape or the share that is not finite."""
     values = reward(x_0)
     if not isinstance(values, Tensor) or values.shape != x_0.shape[:1]:
         came = list(values.shape) if isinstance(values, Tensor) else type(values).__name__
@@ -26,6 +26,22 @@ def query(reward: Reward, x_0: Tensor) -> Tensor:
     if bad.any():
         share = bad.float().mean().item()
         raise ValueError(f"reward {name_of(reward)} returned NaN or infinity for {share:.1%} of {len(x_0)} samples")
+    return values.to(x_0.dtype) if values.dtype == torch.bool else values
+
+
+def query_slope(reward: Reward, x_0: Tensor) -> Tensor:
+    """`query` at an x_0 that needs a gradient; ValueError for a reward that passes none on."""
+    try:
+        values = query(reward, x_0)
+    except RuntimeError as problem:
+        if "requires grad" not in str(problem):  # what .numpy() says
+            raise
+        values = x_0.new_zeros(len(x_0))
+    if not values.requires_grad:
+        raise ValueError(
+            f"expected a differentiable reward, got {name_of(reward)}, which gives no gradient; soft_ppo, "
+            f"reward_weighted_mle and path_consistency need none, nor does sequential_monte_carlo"
+        )
     return values
 
 

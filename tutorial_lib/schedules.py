@@ -71,6 +71,12 @@ class NoiseSchedule:
         moved.__dict__ = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in self.__dict__.items()}
         return moved
 
+    def matches(self, other: "NoiseSchedule") -> bool:
+        """Whether the other has the same noise levels."""
+        return self is other or (
+            self.T == other.T and torch.allclose(self.alpha_bar.cpu(), other.alpha_bar.cpu(), atol=1e-6)
+        )
+
     def check(self, t: int | Tensor, *, least: int = 1) -> int | Tensor:
         """`t`; ValueError unless every entry is a whole number in least..T."""
         if isinstance(t, Tensor):

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from . import assets, worlds
 from .amortised import AmortisedAdapters, AmortisedPolicy
+from .denoisers import initial_weights
 from .lora import load_adapters
 
 WORLD = "ring"
@@ -27,12 +28,13 @@ def asset(algorithm: str) -> str:
 
 
 @functools.cache
-def policy(algorithm: str, reward: str) -> AmortisedPolicy:
+def policy(algorithm: str, reward: str, *, device: worlds.Device = None) -> AmortisedPolicy:
     """The ring's policy that `algorithm` tuned for `reward`, at every α of its range; ValueError for another pair."""
     if reward not in REWARDS.get(algorithm, ()):
         known = "; ".join(f"{name} for {', '.join(rewards)}" for name, rewards in REWARDS.items())
         raise ValueError(f"no policy tuned by {algorithm!r} for {reward!r} is shipped; known: {known}")
-    tuned = AmortisedPolicy(worlds.make(WORLD).pretrained)
+    with initial_weights():
+        tuned = AmortisedPolicy(worlds.make(WORLD, device=device).pretrained)
     stored = {key: value.float() for key, value in assets.load(asset(algorithm)).items()}
     prefix = f"{reward}."
     tuned.load_state_dict({key.removeprefix(prefix): stored[key] for key in stored if key.startswith(prefix)})
@@ -53,12 +55,13 @@ def digits_measured(reward: str) -> dict[str, Tensor]:
 
 
 @functools.cache
-def digits(reward: str) -> AmortisedAdapters:
+def digits(reward: str, *, device: worlds.Device = None) -> AmortisedAdapters:
     """The digits' policy that reward backpropagation tuned for `reward`, at every α of its range."""
     if reward not in DIGITS:
         raise ValueError(f"no policy of the digits is shipped for {reward!r}; known: {', '.join(DIGITS)}")
-    pretrained = worlds.make("digits").pretrained
-    tuned = AmortisedAdapters(pretrained, alphas=DIGITS[reward], generator=torch.Generator())
+    pretrained = worlds.make("digits", device=device).pretrained
+    generator = torch.Generator(pretrained.schedule.sigma.device)
+    tuned = AmortisedAdapters(pretrained, alphas=DIGITS[reward], generator=generator)
     stored = assets.load(digits_asset(reward))
     load_adapters(tuned.control.network, {key: value.float() for key, value in stored.items()})
     return tuned.requires_grad_(False)

@@ -14,11 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from .checks import positive
-from .denoisers import UNetDenoiser
+from .denoisers import UNetDenoiser, initial_weights
 from .lora import adapted
 from .policies import DenoisingPolicy, RetunedPolicy, SteeredPolicy, TunablePolicy, within_reach
 
 WAYS = ("lora", "full", "control")
+PACES = dict(lora=0.2, full=0.01, control=0.2)
 
 
 class ImageControl(nn.Module):
@@ -36,9 +37,7 @@ class ImageControl(nn.Module):
         self.reach = positive("reach", reach)
         if len(pretrained.shape) != 3 or pretrained.shape[0] != 1:
             raise ValueError(f"expected a policy of grey images [1, H, W], got shape {list(pretrained.shape)}")
-        seed = torch.randint(2**31, (), device=generator.device, generator=generator)
-        with torch.random.fork_rng(devices=[]):  # the weights, too, come from the caller's generator alone
-            torch.manual_seed(int(seed))
+        with initial_weights(generator):
             _, height, width = pretrained.shape
             network = UNetDenoiser(pretrained.schedule, (height, width), classes=0, channels=channels)
         self.network = network.to(pretrained.schedule.sigma.device)
@@ -56,10 +55,14 @@ def tunable(
 
     rank: of the adapters; the generator draws the initial weights of adapters and control.
     """
+    policy: TunablePolicy
     if how == "lora":
-        return RetunedPolicy(pretrained, adapted(pretrained.denoiser, rank, generator=generator))
-    if how == "full":
-        return RetunedPolicy(pretrained, copy.deepcopy(pretrained.denoiser).requires_grad_())
-    if how == "control":
-        return SteeredPolicy(pretrained, ImageControl(pretrained, generator=generator))
-    raise ValueError(f"unknown way to tune {how!r}; known: {', '.join(WAYS)}")
+        policy = RetunedPolicy(pretrained, adapted(pretrained.denoiser, rank, generator=generator))
+    elif how == "full":
+        policy = RetunedPolicy(pretrained, copy.deepcopy(pretrained.denoiser).requires_grad_())
+    elif how == "control":
+        policy = SteeredPolicy(pretrained, ImageControl(pretrained, generator=generator))
+    else:
+        raise ValueError(f"unknown way to tune {how!r}; known: {', '.join(WAYS)}")
+    policy.pace = PACES[how]
+    return policy

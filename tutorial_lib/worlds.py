@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from . import assets, idx, rewards
-from .denoisers import Denoiser, ExactDenoiser, MLPDenoiser, UNetDenoiser
+from .checks import count
+from .denoisers import Denoiser, ExactDenoiser, MLPDenoiser, UNetDenoiser, initial_weights
 from .digit_data import digit_classifier, digit_images, few_labels
 from .digit_data import digits_bank as digits_bank
 from .distributions import GaussianMixture
@@ -119,19 +120,33 @@ def tuned_digits(reward: str, *, device: Device = None) -> RetunedPolicy:
     return RetunedPolicy(pretrained, merged(denoiser).requires_grad_(False))
 
 
-def images(path: str | os.PathLike, *, T: int = 50, device: Device = None) -> World:
+def images(
+    path: str | os.PathLike,
+    *,
+    T: int = 50,
+    classes: int = 10,
+    generator: torch.Generator | None = None,
+    device: Device = None,
+) -> World:
     """Grey images from an IDX file (MNIST, Fashion-MNIST; plain or gzip) and a UNet of their size, not yet trained:
 
         world = worlds.images("train-images-idx3-ubyte.gz")
         found, labels = idx.labelled("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz")
+        found, labels = found.to(device), labels.to(device)  # the generator, too, lives on that device
         for step in training.pretrain(world.pretrained.denoiser, found, labels=labels, steps=20_000, batch=128, …): ...
         world.pretrained.requires_grad_(False)
 
+    classes: how many labels there may be. generator: draws the first weights; None is the same ones every time.
     Each reward's α is 0.6 of its standard deviation over the first 1000 images.
     """
     found = idx.images(path)
+    if len(found) < 2:
+        raise ValueError(f"expected at least 2 images in {path}, got {len(found)}")
     height, width = found.shape[2:]
-    denoiser = UNetDenoiser(NoiseSchedule.cosine(T, device=device), (height, width)).to(device)
+    with initial_weights(0 if generator is None else generator):
+        schedule, classes = NoiseSchedule.cosine(T, device=device), count("classes", classes, least=0)
+        denoiser = UNetDenoiser(schedule, (height, width), classes=classes)
+    denoiser = denoiser.to(device)
     offered = (rewards.ink, rewards.symmetry, rewards.compressed_size)
     spreads = [reward(found[:1000]).std().item() for reward in offered]
     if not min(spreads) > 0:
@@ -185,7 +200,8 @@ def untrained(name: str, *, device: Device = None) -> Denoiser:
 
 
 def _trained(name: str, device: Device) -> Denoiser:
-    denoiser = untrained(name, device=device)
+    with initial_weights():
+        denoiser = untrained(name, device=device)
     denoiser.load_state_dict(assets.load(name))
     return denoiser.eval().requires_grad_(False)
 
@@ -239,8 +255,8 @@ def _world(name: str, denoiser: Denoiser, chosen: Choice, **known) -> World:
 
 
 def _draw(images: Tensor, n: int, generator: torch.Generator) -> Tensor:
-    index = torch.randint(len(images), (n,), device=generator.device, generator=generator)
-    return images.to(generator.device)[index]
+    index = torch.randint(len(images), (count("n", n),), device=generator.device, generator=generator)
+    return images[index.to(images.device)].to(generator.device)
 
 
 def _uniform(*size: int, generator: torch.Generator) -> Tensor:

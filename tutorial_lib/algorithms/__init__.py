@@ -17,11 +17,12 @@ from tqdm.auto import tqdm
 
 from ..amortised import AmortisedPolicy, PricedMLP, price_range
 from ..checks import count, positive
-from ..denoisers import MLP, zero_at_start
-from ..policies import Policy, Trajectory
+from ..denoisers import MLP, initial_weights, zero_at_start
+from ..policies import Policy, Trajectory, TunablePolicy
 from ..rewards import QueryCounter, Reward, query
 
 LEVELS = 16  # how many α an iteration draws from a range
+RATE = 4e-3  # of learning, for a policy of pace 1
 STEADY = 0.5  # share of the iterations before the learning rate begins to fall
 
 
@@ -58,7 +59,10 @@ def run(steps: Iterable[Step], *, progress: bool = False) -> list[Step]:
 
 
 class Training:
-    """What every loop here keeps: optimiser and learning rate, the counted reward, and the clock."""
+    """What every loop here keeps: optimiser and learning rate, the counted reward, and the clock.
+
+    learning_rate: of Adam; None is the `usual` one times `policy.pace`.
+    """
 
     def __init__(
         self,
@@ -68,13 +72,14 @@ class Training:
         alpha: float | tuple[float, float],
         n: int,
         iterations: int,
-        learning_rate: float,
+        learning_rate: float | None = None,
+        usual: float = RATE,
         generator: torch.Generator,
         helpers: Iterable[nn.Module] = (),
     ):
-        if not hasattr(policy, "pretrained") or not any(p.requires_grad for p in policy.parameters()):
+        if not isinstance(policy, TunablePolicy) or not any(p.requires_grad for p in policy.parameters()):
             raise ValueError(
-                f"expected a policy with parameters to tune, such as SteeredPolicy(pretrained), "
+                f"expected a policy with parameters to tune, such as SteeredPolicy(pretrained) or tunable(pretrained), "
                 f"got {type(policy).__name__}"
             )
         self.policy, self.n, self.levels = policy, count("n", n, least=2), 1
@@ -88,7 +93,7 @@ class Training:
         self.iterations, self.iteration, self.generator = count("iterations", iterations), 0, generator
         self.reward, self.seconds = QueryCounter(reward), 0.0
         self.weights = [p for module in (policy, *helpers) for p in module.parameters() if p.requires_grad]
-        self._rate = positive("learning_rate", learning_rate)
+        self._rate = positive("learning_rate", usual * policy.pace if learning_rate is None else learning_rate)
         self.optimiser = torch.optim.Adam(self.weights, lr=self._rate)
 
     def __iter__(self) -> Iterator[Tensor]:
@@ -114,9 +119,9 @@ class Training:
         parts = [f(x[..., level :: self.levels]) for level in range(self.levels)]
         return torch.stack(parts, -1).flatten(-2)
 
-    def rewards(self, x_0: Tensor) -> Tensor:
+    def rewards(self, x_0: Tensor, ask: Callable[[Reward, Tensor], Tensor] = query) -> Tensor:
         """r(x_0)/α, counted and checked: [n, …] → [n]. A NaN stops the run before anything has changed."""
-        return query(self.reward, x_0) / self.alpha
+        return ask(self.reward, x_0) / self.alpha
 
     def descend(self, loss: Tensor) -> None:
         """One step of Adam, gradients clipped to norm 1. FloatingPointError, and no step, where they are not finite."""
@@ -140,8 +145,8 @@ class Training:
 
 
 def minibatches(n: int, parts: int, generator: torch.Generator) -> tuple[Tensor, ...]:
-    """0..n−1 in random order, dealt to about `parts` index tensors."""
-    return torch.randperm(n, generator=generator, device=generator.device).chunk(parts)
+    """0..n−1 in random order, dealt evenly to `parts` index tensors, or to n where there are fewer."""
+    return torch.randperm(n, generator=generator, device=generator.device).tensor_split(min(parts, n))
 
 
 def in_objective(alpha: Tensor) -> Tensor:
@@ -157,10 +162,11 @@ class ValueNetwork(nn.Module):
     def __init__(self, policy: Policy, *, generator: torch.Generator, width: int = 64):
         super().__init__()
         if len(policy.shape) != 1:
-            raise ValueError(f"a value network needs points [D], got data of shape {list(policy.shape)}")
-        seed = torch.randint(2**31, (), device=generator.device, generator=generator)
-        with torch.random.fork_rng(devices=[]):  # the weights, too, come from the caller's generator alone
-            torch.manual_seed(int(seed))
+            raise ValueError(
+                f"a value network needs points [D], got data of shape {list(policy.shape)}; none is needed by soft_ppo "
+                f"with baseline=False, path_consistency with kind='vargrad', and values.Tweedie"
+            )
+        with initial_weights(generator):
             self.network: nn.Module
             if isinstance(policy, AmortisedPolicy):
                 self.network = PricedMLP(policy.pretrained, 1, policy.alphas, width=width)

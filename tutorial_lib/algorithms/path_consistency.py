@@ -65,11 +65,11 @@ def fine_tune(
     iterations: int = 100,
     n: int = 256,
     parts: int = 4,
-    kind: str = "mixed",
+    kind: str | None = None,
     behaviour: Policy | None = None,
     off_policy: float = 0.2,
     replay: int = 1,
-    learning_rate: float = 4e-3,
+    learning_rate: float | None = None,
 ) -> Iterator[Step]:
     """Each iteration: n paths, a share `off_policy` of them by `behaviour` (p_pre unless given); then one pass over n
     of the last `replay` iterations' paths, in `parts` minibatches.
@@ -77,18 +77,21 @@ def fine_tune(
     Without any foreign paths a short training can run away: its paths leave the data together, and no equation is asked
     where they should have stayed.
 
-    kind: which stretches count (see `stretches`), or "vargrad", which needs no value network.
+    kind: which stretches count (see `stretches`), or "vargrad", which needs no value network; None is "mixed" for
+    points and "vargrad" for images. learning_rate: None is 4e-3 times `policy.pace`.
     """
-    parts, replay = count("parts", parts), count("replay", replay)
+    n, parts, replay = count("n", n, least=2), count("parts", parts), count("replay", replay)
     if not 0 <= off_policy <= 1:
         raise ValueError(f"off_policy must lie in [0, 1], got {off_policy!r}")
+    kind = kind or ("mixed" if len(policy.shape) == 1 else "vargrad")
+    if kind == "vargrad" and n < 2 * parts:
+        raise ValueError(f"vargrad compares the paths of a minibatch, and needs n ≥ 2·parts = {2 * parts}, got n = {n}")
     if kind == "vargrad" and isinstance(alpha, tuple):
         raise ValueError(f"vargrad compares the paths of a batch, and expected one alpha for them, got {alpha!r}")
     critic = None if kind == "vargrad" else ValueNetwork(policy, generator=generator)
     weights = stretches(policy.schedule.T, kind).to(policy.schedule.sigma) if critic else None
-    helpers = [critic] if critic else []
     plan: dict[str, Any] = dict(alpha=alpha, n=n, iterations=iterations, learning_rate=learning_rate)
-    training = Training(policy, reward, generator=generator, helpers=helpers, **plan)
+    training = Training(policy, reward, generator=generator, helpers=[critic] if critic else [], **plan)
     others, sampler = round(off_policy * n), behaviour or policy.pretrained
     kept: list[tuple[Tensor, Tensor, Tensor]] = []
     for prices in training:

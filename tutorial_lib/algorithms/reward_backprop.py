@@ -18,7 +18,7 @@ from torch.utils.checkpoint import checkpoint
 
 from ..checks import count
 from ..policies import Policy, TunablePolicy
-from ..rewards import Reward, name_of
+from ..rewards import Reward, query_slope
 from . import Step, Training, in_objective
 
 
@@ -52,30 +52,27 @@ def fine_tune(
     n: int = 128,
     last: int | tuple[int, int] | None = None,
     checkpointed: bool = False,
-    learning_rate: float = 1e-2,
+    learning_rate: float | None = None,
 ) -> Iterator[Step]:
     """Each iteration: n paths, their gradient, one step of Adam.
 
+    learning_rate: None is 1e-2 times `policy.pace`.
     last: steps that the gradient goes through; None is all T, a pair (low, high) draws a number every iteration.
     ValueError for a reward without a gradient.
     """
     T = policy.schedule.T
-    low, high = last if isinstance(last, tuple) else (last or T, last or T)
-    if not 1 <= count("last", low) <= count("last", high) <= T:
+    low, high = last if isinstance(last, tuple) else (T if last is None else last,) * 2
+    low, high = count("last", low), count("last", high)
+    if not low <= high <= T:
         raise ValueError(f"last must lie in 1..{T}, got {last!r}")
-    plan: dict[str, Any] = dict(alpha=alpha, n=n, iterations=iterations, learning_rate=learning_rate)
+    plan: dict[str, Any] = dict(alpha=alpha, n=n, iterations=iterations, learning_rate=learning_rate, usual=1e-2)
     training = Training(policy, reward, generator=generator, **plan)
     like: dict[str, Any] = dict(device=policy.schedule.sigma.device, generator=generator)
     for prices in training:
-        noise = torch.randn(T + 1, n, *policy.shape, **like)
+        noise = torch.randn(T + 1, training.n, *policy.shape, **like)
         depth = int(torch.randint(low, high + 1, (), **like))
         x_0, kl = sample(policy.at(prices), noise, last=depth, checkpointed=checkpointed)
-        r = training.rewards(x_0)
-        if not r.requires_grad:
-            raise ValueError(
-                f"reward {name_of(reward)} gives no gradient, and reward backpropagation is made of it; "
-                f"soft_ppo, reward_weighted_mle and path_consistency need none"
-            )
+        r = training.rewards(x_0, ask=query_slope)
         weight = in_objective(prices)
         objective = loss(weight * r, weight * kl)
         training.descend(objective)

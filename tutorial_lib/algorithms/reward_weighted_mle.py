@@ -57,15 +57,16 @@ def fine_tune(
     updates: int = 20,
     batch: int = 3200,
     online: bool = True,
-    denoised: bool = False,
+    denoised: bool | None = None,
     effective: float = 0.1,
-    learning_rate: float = 4e-3,
+    learning_rate: float | None = None,
 ) -> Iterator[Step]:
     """Each iteration: n paths of the policy (of p_pre where not `online`, all of them kept), then `updates` steps of
     Adam on batches drawn by weight. Step.extra["effective"]: the untempered weights' effective sample size / n.
 
     denoised: learn from the mean of the last step instead of x_0, which carries that step's noise. A network pretrained
-    on clean data would spend its KL on imitating the noise; images want this.
+    on clean data would spend its KL on imitating the noise. None: for images, not for points.
+    learning_rate: None is 4e-3 times `policy.pace`.
     """
     updates, batch = count("updates", updates), count("batch", batch)
     if not 0 < effective < 1:
@@ -74,6 +75,7 @@ def fine_tune(
     training = Training(policy, reward, generator=generator, **plan)
     if not online and training.levels > 1:
         raise ValueError(f"samples are kept and weighted together offline, for one alpha; got the range {alpha!r}")
+    n, denoised = training.n, len(policy.shape) > 1 if denoised is None else denoised
     T, device = policy.schedule.T, policy.schedule.sigma.device
     kept: list[tuple[Tensor, Tensor]] = []
     for prices in training:

@@ -57,22 +57,24 @@ def fine_tune(
     parts: int = 3,
     clip: float = 0.1,
     lam: float = 0.99,
-    baseline: bool = True,
-    learning_rate: float = 4e-3,
+    baseline: bool | None = None,
+    learning_rate: float | None = None,
 ) -> Iterator[Step]:
     """Each iteration: n paths, then `epochs` passes over their T·n steps in `parts` minibatches.
 
     baseline: learn v_t for the advantage (points only); without it the mean over the other paths stands in (leave one
-    out). Step.extra["clipped"]: share of ratios outside 1 ± clip, over the last pass.
+    out). None: with it for points, without it for images. learning_rate: None is 4e-3 times `policy.pace`.
+    Step.extra["clipped"]: share of ratios outside 1 ± clip, over the last pass.
     """
     epochs, parts = count("epochs", epochs), count("parts", parts)
     clip, lam = positive("clip", clip), positive("lam", lam)
-    critic = ValueNetwork(policy, generator=generator) if baseline else None
+    learned = len(policy.shape) == 1 if baseline is None else baseline
+    critic = ValueNetwork(policy, generator=generator) if learned else None
     helpers = [critic] if critic else []
     plan: dict[str, Any] = dict(alpha=alpha, n=n, iterations=iterations, learning_rate=learning_rate)
     training = Training(policy, reward, generator=generator, helpers=helpers, **plan)
     for prices in training:
-        path = record(policy.at(prices), n, generator=generator)
+        path = record(policy.at(prices), training.n, generator=generator)
         r = training.rewards(path.x_0).detach()
         x, t, _ = path.steps()
         ratios, z = path.log_ratio(), path.z[1:].flatten(0, 1)

@@ -15,6 +15,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from .. import digit_data, worlds
+from ..denoisers import initial_weights
 from ..image_rewards import ImageClassifier, train
 from ..policies import rollout
 from ..rewards import query
@@ -47,8 +48,7 @@ def make_denoiser(name: str) -> None:
     """Pretrain a denoiser and save its averaged weights."""
     recipe = RECIPES[name]
     seed, steps = recipe["seed"], recipe["steps"]
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)  # the initial weights
+    with initial_weights(seed):
         denoiser = worlds.untrained(name)
     data: Data
     data, labels = worlds.digit_images() if name == "digits" else (worlds.SAMPLERS[name], None)
@@ -77,8 +77,7 @@ def make_classifier() -> None:
     recipe = RECIPES["digit_classifier"]
     images, labels = worlds.digit_images()
     unseen = digit_data.held_out(len(images))
-    with torch.random.fork_rng():
-        torch.manual_seed(recipe["seed"])  # the initial weights
+    with initial_weights(recipe["seed"]):
         classifier = ImageClassifier()
     options = {key: recipe[key] for key in ("steps", "batch", "learning_rate", "noise")}
     generator, seconds = torch.Generator().manual_seed(recipe["seed"]), 0.0

@@ -11,6 +11,7 @@ from tqdm import tqdm
 from .. import tuned, worlds
 from ..algorithms import path_consistency, reward_backprop, reward_weighted_mle, soft_ppo
 from ..amortised import AmortisedPolicy
+from ..denoisers import initial_weights
 from . import save
 
 ALGORITHMS = dict(
@@ -38,8 +39,7 @@ def make(name: str, command: str) -> None:
     tensors: dict[str, torch.Tensor] = {}
     for reward in tuned.REWARDS[algorithm]:
         world = worlds.make(tuned.WORLD).with_reward(reward)
-        with torch.random.fork_rng():
-            torch.manual_seed(recipe["seed"])  # the initial weights
+        with initial_weights(recipe["seed"]):
             policy = AmortisedPolicy(world.pretrained)
         generator = torch.Generator().manual_seed(recipe["seed"])
         steps = ALGORITHMS[algorithm].fine_tune(

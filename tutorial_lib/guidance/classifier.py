@@ -10,6 +10,7 @@ Shapes: B images; t is a whole number in 1..T."""
 import torch
 from torch import Tensor
 
+from ..checks import finite
 from ..image_rewards import ImageClassifier, log_probability
 from ..policies import DenoisingPolicy, Policy, Trajectory, rollout
 from ..rewards import query
@@ -37,6 +38,7 @@ class ClassifierPolicy(Policy):
         with torch.enable_grad():
             x = rho.detach().requires_grad_()
             (slope,) = torch.autograd.grad(self.log_class(x, t - 1).sum(), x)
+        finite("the classifier's gradient", slope)
         return rho, self.strength * self.schedule.at("sigma", t, x_t) * slope
 
 

@@ -44,7 +44,7 @@ class ClassifierFreePolicy(Policy):
         super().__init__()
         if pretrained.shape != conditional.shape:
             raise ValueError(f"expected a conditional model of shape {pretrained.shape}, got {conditional.shape}")
-        if not _same(pretrained.schedule.sigma, conditional.schedule.sigma):
+        if not pretrained.schedule.matches(conditional.schedule):
             T, came = pretrained.schedule.T, conditional.schedule.T
             raise ValueError(f"expected a conditional model on the same schedule (T = {T}), got another (T = {came})")
         self.pretrained, self.conditional = pretrained, conditional
@@ -56,10 +56,6 @@ class ClassifierFreePolicy(Policy):
         rho = self.pretrained.mean(x_t, t)
         pull = self.conditional.mean(x_t, t) - rho  # c⁰_t (x̂_0(x_t|y) − x̂_0(x_t))
         return rho, self.strength * pull / self.schedule.at("sigma", t, x_t)
-
-
-def _same(a: Tensor, b: Tensor) -> bool:
-    return a.shape == b.shape and torch.allclose(a, b)
 
 
 def sample(

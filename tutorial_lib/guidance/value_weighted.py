@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from ..checks import positive
+from ..checks import finite, positive
 from ..policies import DenoisingPolicy, Policy, Trajectory, rollout
 
 
@@ -35,6 +35,7 @@ class ValueWeightedPolicy(Policy):
         slope = self.value.grad(rho, t - 1)
         if slope.shape != rho.shape:
             raise ValueError(f"value.grad must return shape {list(rho.shape)}, as x has, got {list(slope.shape)}")
+        finite("value.grad", slope)
         return rho, self.strength * self.schedule.at("sigma", t, x_t) / self.alpha * slope
 
 

@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 from ..algorithms import STEADY, ValueNetwork
 from ..checks import count, positive
 from ..policies import DenoisingPolicy, rollout
-from ..rewards import Reward, name_of, query
+from ..rewards import Reward, query, query_slope
 
 STEEP = 9.0  # where e^{y−f} goes on as a straight line: an outcome e⁹ times the fit pulls hard enough
 
@@ -34,21 +34,20 @@ class Tweedie:
 
     def __call__(self, x: Tensor, t: int | Tensor) -> Tensor:
         """[B, …], t in 0..T, a number or [B] → [B]."""
-        self.pretrained.schedule.check(t, least=0)
-        at = torch.as_tensor(t, device=x.device)
-        known = (at == 0).reshape(-1, *[1] * (x.ndim - 1))
-        return query(self.reward, torch.where(known, x, self.pretrained.denoiser(x, at.clamp_min(1))))
+        return query(self.reward, self._guess(x, t))
 
     def grad(self, x: Tensor, t: int | Tensor) -> Tensor:
         """∇_x r(x̂_0(x, t)): [B, …] → [B, …]. ValueError for a reward without a gradient."""
         with torch.enable_grad():
             x = x.detach().requires_grad_()
-            value = self(x, t)
-            if not value.requires_grad:
-                raise ValueError(
-                    f"expected a differentiable reward, got {name_of(self.reward)}, which returns no gradient"
-                )
-            return torch.autograd.grad(value.sum(), x)[0]
+            return torch.autograd.grad(query_slope(self.reward, self._guess(x, t)).sum(), x)[0]
+
+    def _guess(self, x: Tensor, t: int | Tensor) -> Tensor:
+        """x̂_0(x, t), which is x itself at t = 0."""
+        self.pretrained.schedule.check(t, least=0)
+        at = torch.as_tensor(t, device=x.device)
+        known = (at == 0).reshape(-1, *[1] * (x.ndim - 1))
+        return torch.where(known, x, self.pretrained.denoiser(x, at.clamp_min(1)))
 
 
 class LearnedValue:

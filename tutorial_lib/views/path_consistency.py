@@ -21,6 +21,7 @@ from tqdm.auto import tqdm
 from .. import plots
 from ..algorithms import Step, Training, ValueNetwork, minibatches, path_consistency, path_kl, run, soft_ppo
 from ..checks import count
+from ..denoisers import initial_weights
 from ..exact import GaussianOptimum, TiltedDensity
 from ..metrics import quiet_objective
 from ..policies import DenoisingPolicy, Policy, SteeredPolicy, Trajectory, log_ratio, rollout
@@ -37,8 +38,7 @@ ITERATIONS, PATHS = 15, 128  # of each training in a study
 
 def beginner(pretrained: DenoisingPolicy, seed: int = 0) -> SteeredPolicy:
     """A policy that is still p_pre, with the same random weights for the same seed."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with initial_weights(seed):
         return SteeredPolicy(pretrained)
 
 

@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 
 from .. import plots
 from ..algorithms import reward_backprop, run
+from ..denoisers import initial_weights
 from ..diversity import modes_covered
 from ..exact import TiltedDensity
 from ..policies import Policy, SteeredPolicy, rollout
@@ -133,8 +134,8 @@ def scene(
 def tune(world: World, reward: Reward, alpha: float, last: int, *, iterations: int, seed: int) -> Tuned:
     """One training, and 1000 paths of what it led to: the same noise for every policy, so that samples glide."""
     g = torch.Generator()
-    torch.manual_seed(seed)
-    policy = SteeredPolicy(world.pretrained)
+    with initial_weights(seed):
+        policy = SteeredPolicy(world.pretrained)
     g.manual_seed(seed)
     run(reward_backprop.fine_tune(policy, reward, alpha=alpha, generator=g, n=PATHS, iterations=iterations, last=last))
     path = rollout(policy, 1000, generator=g.manual_seed(seed + 1))

@@ -22,6 +22,7 @@ from tqdm.auto import tqdm
 
 from .. import plots, worlds
 from ..algorithms import Step, soft_ppo
+from ..denoisers import initial_weights
 from ..diversity import entropy
 from ..exact import SoftValues, TiltedDensity
 from ..grids import Grid
@@ -170,8 +171,7 @@ class Answer:
 
 def train(world: worlds.World, alpha: float, clip: float, n: int) -> Run:
     """ITERATIONS of PPO from the same network and the same noise."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with initial_weights(0):
         policy = SteeredPolicy(world.pretrained, width=WIDTH)
     steps = soft_ppo.fine_tune(
         policy,
