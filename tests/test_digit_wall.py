@@ -94,7 +94,7 @@ def test_the_bank_itself_stands_on_the_frontier_and_what_is_better_above_it():
     excess, error = found.above(frontier)
     assert excess == pytest.approx(0, abs=1e-5) and 0 < error < 1e-3
     best = frontier.at(0.02)
-    lucky = view.Standing(best.reward + 0.1, 0.003, best.kl, 0.2, 2.0, 8.0, 2.0)
+    lucky = view.Standing(best.reward + 0.1, 0.003, best.kl, 0.2, 2.0, 0.1, 8.0, 0.1, 2.0, 0.1)
     excess, error = lucky.above(frontier)
     assert excess == pytest.approx(0.1, abs=1e-5)
     assert error == pytest.approx((0.003**2 + (0.02 * 0.2) ** 2 + best.objective_se**2) ** 0.5, rel=1e-3)
@@ -102,7 +102,7 @@ def test_the_bank_itself_stands_on_the_frontier_and_what_is_better_above_it():
 
 def test_standings_are_told_and_drawn_where_they_are():
     frontier = Frontier(digits_rewards()["ink"].float())
-    tuned = view.Standing(0.35, 0.002, 1.5, 0.1, 2.1, 8.2, 2.05)
+    tuned = view.Standing(0.35, 0.002, 1.5, 0.1, 2.1, 0.1, 8.2, 0.1, 2.05, 0.1)
     found = {"pretrained": view.pretrained_standing("ink", n=64), "tuned": tuned}
     told = view.standings_table(found, frontier, 0.02).splitlines()
     gain = frontier.at(0.02).objective - float(frontier.rewards.mean())

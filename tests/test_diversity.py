@@ -7,7 +7,15 @@ import torch
 from scipy import stats
 
 from tutorial_lib.distributions import GaussianMixture
-from tutorial_lib.diversity import class_entropy, entropy, mean_distance, mode_shares, modes_covered
+from tutorial_lib.diversity import (
+    class_entropy,
+    class_entropy_error,
+    entropy,
+    mean_distance,
+    mean_distance_error,
+    mode_shares,
+    modes_covered,
+)
 
 from .oracles import parameters, ring_mixture, seeded
 
@@ -75,6 +83,22 @@ def test_the_mean_distance_of_two_normals():
     x = torch.randn(4000, 2, generator=seeded(0))
     assert mean_distance(x) == pytest.approx(math.sqrt(math.pi), rel=0.02)
     assert mean_distance(torch.ones(5, 3)) == 0
+
+
+def test_the_errors_of_variety_are_the_spread_over_samples():
+    """400 samples of 150: normal points, and classes of uneven odds; each error within 15 % of the spread."""
+    g, odds = seeded(3), torch.tensor([0.5, 0.3, 0.15, 0.05])
+    points = [torch.randn(150, 3, generator=g) for _ in range(400)]
+    labels = [torch.multinomial(odds, 150, replacement=True, generator=g) for _ in range(400)]
+    for value, error, samples in (
+        (mean_distance, mean_distance_error, points),
+        (class_entropy, class_entropy_error, labels),
+    ):
+        spread = torch.tensor([value(sample) for sample in samples]).std().item()
+        assert sum(map(error, samples)) / 400 == pytest.approx(spread, rel=0.15)
+    assert class_entropy_error(torch.zeros(5).long()) == 0
+    halves = torch.tensor([0, 0, 1]), torch.tensor([1.0, 1.0, 0.0])  # a class of no weight
+    assert class_entropy(*halves) == class_entropy_error(*halves) == 0
 
 
 def test_the_entropy_of_classes():

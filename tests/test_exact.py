@@ -415,6 +415,7 @@ def test_the_frontier_of_samples_agrees_with_the_grid_and_says_when_it_does_not(
         objectives = torch.tensor([point.objective for point in points])
         assert points[0].objective_se == pytest.approx(float(objectives.std()), rel=0.35)
         kl = torch.tensor([point.kl for point in points])
+        assert points[0].kl_se == pytest.approx(float(kl.std()), rel=0.35)
         assert abs(float(kl.mean()) - exact.kl) <= 4 * float(kl.std()) / 40**0.5 + 5e-3
     few = Frontier(wave(x_0[:300])).at(0.05)
     assert not few.trusted and few.size < 100

@@ -1,10 +1,12 @@
 """The shipped policies, amortised over α: how much of what can be learned they have learned."""
 
 import pytest
+import torch
 
 from tutorial_lib import tuned, worlds
 from tutorial_lib.exact import GaussianOptimum
 from tutorial_lib.metrics import quiet_objective
+from tutorial_lib.policies import rollout
 
 from .oracles import seeded
 
@@ -30,3 +32,15 @@ def test_another_pair_is_not_shipped():
         tuned.policy("reward_backprop", "disc")
     with pytest.raises(ValueError, match="no policy tuned by 'magic'"):
         tuned.policy("magic", "peak")
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
+@pytest.mark.parametrize(
+    "find", [lambda **o: tuned.policy("soft_ppo", "peak", **o), lambda **o: tuned.digits("ink", **o)]
+)
+def test_a_shipped_policy_lives_on_a_gpu_too(find):
+    here, there = (find(device=device).at(0.1) for device in ("cpu", "cuda"))
+    x = torch.randn(3, *here.shape, generator=seeded(0))
+    torch.testing.assert_close(there.mean(x.cuda(), 20).cpu(), here.mean(x, 20), atol=1e-3, rtol=1e-3)
+    assert rollout(there, 4, generator=torch.Generator("cuda").manual_seed(0)).x.is_cuda

@@ -67,16 +67,38 @@ def mean_distance(x: Tensor) -> float:
     return torch.pdist(_finite(x, least=2)).mean().item()
 
 
+def mean_distance_error(x: Tensor) -> float:
+    """Standard error of `mean_distance` of n draws [n, …], n ≥ 3: 2/√n times the spread of each one's own mean."""
+    flat = _finite(x, least=3)
+    own = torch.cdist(flat, flat).sum(1) / (len(flat) - 1)
+    return 2 * own.std().item() / len(flat) ** 0.5
+
+
 def class_entropy(labels: Tensor, weights: Tensor | None = None) -> float:
     """Entropy in nats of the classes of a sample: labels [n], whole numbers ≥ 0; weights [n] ≥ 0, even unless given."""
+    return torch.special.entr(_class_shares(labels, weights)[0]).sum().item()
+
+
+def class_entropy_error(labels: Tensor, weights: Tensor | None = None) -> float:
+    """Standard error of `class_entropy`, by the delta method: (Σ w² (−log s_label − H)²)^½ for w that sum to one.
+
+    With few samples of many classes the entropy is also too small, by about (classes − 1)/2n.
+    """
+    shares, weights = _class_shares(labels, weights)
+    entropy = torch.special.entr(shares).sum()
+    surprise = -shares.clamp_min(1e-300).log()[labels.long()]  # a class may weigh nothing at all
+    return (weights * (surprise - entropy)).square().sum().sqrt().item()
+
+
+def _class_shares(labels: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
+    """(the share of each class [K], the weights of the samples [n]), both of sum one."""
     if labels.ndim != 1 or not len(labels) or labels.is_floating_point() or labels.min() < 0:
         raise ValueError(f"expected labels [n], whole numbers ≥ 0, n ≥ 1, got {labels.dtype} {list(labels.shape)}")
     weights = torch.ones_like(labels, dtype=torch.float64) if weights is None else weights.double()
     total = float(weights.sum())
     if weights.shape != labels.shape or not (0 < total < math.inf and weights.min() >= 0):
         raise ValueError(f"expected weights {[len(labels)]} ≥ 0, not all 0, got {list(weights.shape)} of sum {total:g}")
-    shares = torch.bincount(labels, weights) / total
-    return torch.special.entr(shares).sum().item()
+    return torch.bincount(labels, weights) / total, weights / total
 
 
 def _finite(x: Tensor, *, least: int) -> Tensor:

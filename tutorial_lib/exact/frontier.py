@@ -39,11 +39,13 @@ class Frontier:
         reward = float((weights * self.rewards).sum())
         objective = float(alpha * (self.rewards / alpha + self._weights.log()).logsumexp(0))
         size = math.inf if self.exact else float(1 / weights.square().sum())
-        spread = float((weights.square() * (self.rewards - reward).square()).sum().sqrt())
-        if self.exact:
-            return FrontierPoint(float(alpha), reward, (reward - objective) / alpha, objective, size, 0.0, 0.0)
-        error = alpha * max(1 / size - 1 / len(weights), 0) ** 0.5  # delta method, as for the self-normalised mean
-        return FrontierPoint(float(alpha), reward, (reward - objective) / alpha, objective, size, spread, error)
+        errors = [0.0, 0.0, 0.0]
+        if not self.exact:  # delta method: what each sample adds to the error of E*[r], J* and KL*
+            of_reward = weights * (self.rewards - reward)
+            of_value = weights - 1 / len(weights)
+            pushes = (of_reward, alpha * of_value, of_reward / alpha - of_value)
+            errors = [float(push.square().sum().sqrt()) for push in pushes]
+        return FrontierPoint(float(alpha), reward, (reward - objective) / alpha, objective, size, *errors)
 
     def mean(self, values: Tensor, alpha: float) -> tuple[float, float]:
         """E*[f] for f [N] at the samples, and its standard error: Σ w f and (Σ w² (f − E*[f])²)^½, zero where exact."""
@@ -78,8 +80,8 @@ class Frontier:
 
 @dataclass(frozen=True)
 class FrontierPoint:
-    """E*[r], KL* (nats) and J* at one α; `size` is the effective sample size (∞ where exact), `reward_se` and
-    `objective_se` the standard errors."""
+    """E*[r], KL* (nats) and J* at one α; `size` is the effective sample size (∞ where exact), `reward_se`,
+    `objective_se` and `kl_se` the standard errors."""
 
     alpha: float
     reward: float
@@ -88,6 +90,7 @@ class FrontierPoint:
     size: float
     reward_se: float
     objective_se: float
+    kl_se: float
 
     @property
     def trusted(self) -> bool:

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 
 import ipywidgets as ui
 import matplotlib.pyplot as plt
+import numpy as np
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from .. import plots, worlds
 from ..digit_data import digit_classifier, digit_images
-from ..diversity import mean_distance
+from ..diversity import mean_distance, mean_distance_error
 from ..guidance.classifier import ClassifierPolicy
 from ..guidance.classifier_free import ClassifierFreePolicy, given
 from ..image_rewards import ImageClassifier
@@ -36,12 +37,13 @@ STRONGEST = 4.0  # with this few steps, more γ overshoots
 @dataclass(frozen=True)
 class Guided:
     """Images [n, 1, 8, 8] of a class y. read, nearest: the share of them that the classifier reads as y, and whose
-    nearest digit of the data is a y. distance: E‖x − x′‖ between them."""
+    nearest digit of the data is a y. distance: E‖x − x′‖ between them, with its standard error."""
 
     images: Tensor
     read: float
     nearest: float
     distance: float
+    distance_se: float
 
 
 @functools.cache
@@ -73,7 +75,7 @@ def judged(images: Tensor, label: int) -> Guided:
     (data, labels), (_, classifier) = digit_images(), _known()
     closest = labels[torch.cdist(images.flatten(1), data.flatten(1)).argmin(1)]
     read, nearest = ((seen == label).float().mean().item() for seen in (classifier(images).argmax(1), closest))
-    return Guided(images, read, nearest, mean_distance(images))
+    return Guided(images, read, nearest, mean_distance(images), mean_distance_error(images))
 
 
 class GuidanceView:
@@ -125,17 +127,20 @@ def sweep(label: int, strengths: Sequence[float], *, n: int = 100, steps: int = 
 
 
 def show_sweep(strengths: Sequence[float], found: dict[str, list[Guided]]) -> Figure:
-    """Left: what the two judges say against γ, ± one standard error. Right: how different two images are."""
+    """Left: what the two judges say against γ. Right: how different two images are. Both ± 2 standard errors."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 3.5))
     for method, guided in found.items():
         shares = torch.tensor([[g.read for g in guided], [g.nearest for g in guided]])
         errors = (shares * (1 - shares) / len(guided[0].images)).sqrt()
         for share, error, line, judge in zip(shares, errors, ("-", "--"), ("classifier", "nearest digit"), strict=True):
             label = f"{method}, judged by the {judge}"
-            left.errorbar(strengths, 100 * share, 100 * error, fmt=line, color=COLORS[method], label=label)
-        right.plot(strengths, [g.distance for g in guided], "o-", color=COLORS[method], label=method)
-    left.set(xlabel="guidance strength γ", ylabel="images of the class (%)", title="Two judges")
-    right.set(xlabel="guidance strength γ", ylabel="E‖x − x′‖", ylim=(0, None), title="How different two images are")
+            left.errorbar(strengths, 100 * share, 200 * error, fmt=line, color=COLORS[method], label=label)
+        distances, errors = np.array([(g.distance, g.distance_se) for g in guided]).T
+        right.errorbar(strengths, distances, 2 * errors, fmt="o-", color=COLORS[method], label=method)
+    left.set(xlabel="guidance strength γ", ylabel="images of the class (%), ± 2 s.e.", title="Two judges")
+    right.set(
+        xlabel="guidance strength γ", ylabel="E‖x − x′‖, ± 2 s.e.", ylim=(0, None), title="How different two images are"
+    )
     left.legend(fontsize=8)
     right.legend(fontsize=8)
     return figure

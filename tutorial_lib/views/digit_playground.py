@@ -128,7 +128,9 @@ class View:
             [p.kl for p in trusted],
             [p.reward for p in trusted],
             title=f"The frontier of {len(scene.frontier.rewards):,} samples",
+            exact=False,
         )
+        axes[2].set(xlabel="KL from the pretrained model (nats), ± 2 s.e.", ylabel="expected reward, ± 2 s.e.")
         if len(trusted) < len(scene.curve):
             edge = max(p.kl for p in trusted)
             axes[2].axvspan(edge, 1.05 * max(kl), color=DOUBTFUL, alpha=0.08, linewidth=0)
@@ -140,20 +142,29 @@ class View:
             axes[2].plot([p["kl"] for p in attained], [p["reward"] for p in attained], color=plots.TUNED, linewidth=1)
             end = max(p["kl"] for p in attained), max(p["reward"] for p in attained)
             axes[2].annotate("tuned", end, (6, -4), textcoords="offset points", color=plots.TUNED)
-        (self.best,) = axes[2].plot([], [], "o", color=plots.TARGET, markersize=11)
-        (self.here,) = axes[2].plot([], [], "o", color=plots.TUNED, markersize=7)
-        self.picture = Picture(figure, [self.bank, self.live, self.best, self.here])
+        (self.best,) = axes[2].plot([], [], "o", color=plots.TARGET, markersize=7)
+        (self.here,) = axes[2].plot([], [], "o", color=plots.TUNED, markersize=5)
+        self.errors = [axes[2].plot([], [], color=dot.get_color(), linewidth=1.5)[0] for dot in (self.best, self.here)]
+        self.picture = Picture(figure, [self.bank, self.live, *self.errors, self.best, self.here])
 
     def draw(self, alpha: float) -> FrontierPoint:
         """Move everything to α; returns the frontier's point."""
         images, point = bank_at(self.scene, alpha)
         self.bank.set_data(plots.wall(images, columns=SIDE))
         self.best.set_data([point.kl], [point.reward])
+        self.errors[0].set_data(*cross(point.kl, point.kl_se, point.reward, point.reward_se))
         if self.scene.measured is not None:
             self.live.set_data(plots.wall(tuned_at(self.scene, alpha), columns=SIDE))
             here = tuned_point(self.scene, alpha)
             self.here.set_data([here["kl"]], [here["reward"]])
+            self.errors[1].set_data(*cross(here["kl"], here["kl_se"], here["reward"], here["reward_se"]))
         return point
+
+
+def cross(kl: float, kl_se: float, reward: float, reward_se: float) -> tuple[list[float], list[float]]:
+    """± 2 standard errors around a point, as the two strokes of a cross: (KL, reward)."""
+    across, up = [kl - 2 * kl_se, kl + 2 * kl_se], [reward - 2 * reward_se, reward + 2 * reward_se]
+    return [*across, math.nan, kl, kl], [reward, reward, math.nan, *up]
 
 
 @functools.lru_cache(maxsize=len(REWARDS))

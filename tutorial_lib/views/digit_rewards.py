@@ -6,7 +6,6 @@ A function from a reward's name to arrays, functions from arrays to figures, and
 
 import functools
 import io
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -20,7 +19,7 @@ from torch import Tensor
 
 from .. import plots, worlds
 from ..digit_data import digits_bank, digits_rewards
-from ..diversity import class_entropy, mean_distance
+from ..diversity import class_entropy, class_entropy_error, mean_distance, mean_distance_error
 from ..exact import Frontier
 from ..policies import record, rollout
 from ..rewards import query
@@ -86,10 +85,13 @@ def optimal_standing(world: World, frontier: Frontier) -> Standing:
     with torch.no_grad():
         weights = (query(world.reward, images).double() / world.alpha).softmax(0)
     drawn = images[torch.multinomial(weights, 512, replacement=True, generator=_noise())]
-    kl_se = math.hypot(best.reward_se, best.objective_se) / world.alpha  # at most: the two errors go together
-    classes = class_entropy(bank["label"], frontier.weights(world.alpha))
-    nearest, _ = frontier.mean(bank["nearest"].float(), world.alpha)
-    return Standing(best.reward, best.reward_se, best.kl, kl_se, classes, mean_distance(drawn), nearest)
+    labels, shares = bank["label"], frontier.weights(world.alpha)
+    return Standing(
+        *(best.reward, best.reward_se, best.kl, best.kl_se),
+        *(class_entropy(labels, shares), class_entropy_error(labels, shares)),
+        *(mean_distance(drawn), mean_distance_error(drawn)),
+        *frontier.mean(bank["nearest"].float(), world.alpha),
+    )
 
 
 def _noise() -> torch.Generator:
@@ -127,12 +129,12 @@ def show_gains(ax: Axes, found: Mapping[str, Result]) -> None:
     names = [f"{name.replace('_', ' ')}\n{share:.0%}" for name, share in zip(found, shares, strict=True)]
     ax.barh(names, shares, xerr=[2 * error for error in errors], color=plots.TUNED, alpha=0.8)
     ax.axvline(1, color=plots.TARGET, linestyle="--")
-    ax.set(xlabel="share of J* − J_pre", title="How much of the gain is attained", xlim=(0, 1.15))
+    ax.set(xlabel="share of J* − J_pre, ± 2 s.e.", title="How much of the gain is attained", xlim=(0, 1.15))
     ax.invert_yaxis()
 
 
 def show_variety(found: Mapping[str, Result]) -> Figure:
-    """The three numbers of variety for each reward: pretrained, tuned, and at the optimum."""
+    """The three numbers of variety for each reward, ± 2 standard errors: pretrained, tuned, and at the optimum."""
     figure, axes = plt.subplots(1, 3, figsize=(13, 3.4), layout="constrained")
     roles = {
         "pretrained": (plots.PRETRAINED, [here.before for here in found.values()]),
@@ -141,15 +143,16 @@ def show_variety(found: Mapping[str, Result]) -> Figure:
     }
     for offset, (role, (color, standings)) in zip((-0.27, 0, 0.27), roles.items(), strict=True):
         values = np.array([(s.classes, s.apart, s.nearest) for s in standings])
-        for ax, column in zip(axes, values.T, strict=True):
-            ax.bar(np.arange(len(found)) + offset, column, 0.25, color=color, label=role)
+        errors = np.array([(s.classes_se, s.apart_se, s.nearest_se) for s in standings])
+        for ax, column, error in zip(axes, values.T, errors.T, strict=True):
+            ax.bar(np.arange(len(found)) + offset, column, 0.25, yerr=2 * error, color=color, label=role)
     names = [name.replace("_", "\n") for name in found]
     titles = ("Entropy of the classes (nats)", "Distance between two digits", "Distance to the data's nearest digit")
     for ax, title in zip(axes, titles, strict=True):
         ax.set(title=title)
         ax.set_xticks(range(len(found)), names, fontsize=8)
     axes[0].legend(ncols=3, fontsize=8)
-    axes[0].set_ylim(top=2.9)
+    axes[0].set(ylim=(0, 2.9), ylabel="± 2 s.e.")
     return figure
 
 

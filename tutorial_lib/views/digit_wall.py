@@ -18,7 +18,7 @@ from torch import Tensor
 from .. import plots
 from ..checks import count
 from ..digit_data import described, digits_bank, digits_rewards
-from ..diversity import class_entropy, mean_distance
+from ..diversity import class_entropy, class_entropy_error, mean_distance, mean_distance_error
 from ..exact import Frontier
 from ..metrics import rollout_with_kl
 from ..policies import Policy, rollout
@@ -104,8 +104,8 @@ def show_ranges(images: Tensor, rewards: Mapping[str, Reward]) -> Figure:
 
 @dataclass(frozen=True)
 class Standing:
-    """What n digits attain, reward and KL (nats) with their standard errors, and how varied they are: `classes`, the
-    entropy in nats of the labels that the classifier sees; `apart`, E‖x − x′‖; `nearest`, to the data's nearest digit.
+    """What n digits attain, reward and KL (nats), and how varied they are: `classes`, the entropy in nats of the labels
+    that the classifier sees; `apart`, E‖x − x′‖; `nearest`, to the data's nearest digit. Each with its standard error.
     """
 
     reward: float
@@ -113,8 +113,11 @@ class Standing:
     kl: float
     kl_se: float
     classes: float
+    classes_se: float
     apart: float
+    apart_se: float
     nearest: float
+    nearest_se: float
 
     def above(self, frontier: Frontier) -> tuple[float, float]:
         """The reward less the frontier's at the same KL, and its standard error: the reward's, the KL's, the bank's."""
@@ -130,10 +133,10 @@ class Standing:
 
 def standing(x_0: Tensor, r: Tensor, kl: Tensor) -> Standing:
     """Of digits [n, 1, 8, 8]. r, kl: a number for each of them, or for each of m clouds of akin ones, [m]."""
-    moments = [(float(v.mean()), float(v.std()) / len(v) ** 0.5) for v in (r, kl)]
     seen = described(x_0)
-    nearest = float(seen["nearest"].mean())
-    return Standing(*moments[0], *moments[1], class_entropy(seen["label"]), mean_distance(x_0), nearest)
+    reward, paid, nearest = ((float(v.mean()), float(v.std()) / len(v) ** 0.5) for v in (r, kl, seen["nearest"]))
+    classes = class_entropy(seen["label"]), class_entropy_error(seen["label"])
+    return Standing(*reward, *paid, *classes, mean_distance(x_0), mean_distance_error(x_0), *nearest)
 
 
 def policy_standing(policy: Policy, reward: Reward, *, n: int = 256, seed: int = 99) -> Standing:
@@ -166,7 +169,7 @@ def standings_table(found: Mapping[str, Standing], frontier: Frontier, alpha: fl
 def show_standings(
     ax: Axes, frontier: Frontier, found: Mapping[str, Standing], *, alpha: float, title: str = ""
 ) -> None:
-    """The bank's frontier with its standard error, the optimum at α, and a point with error bars for each."""
+    """The bank's frontier, the optimum at α, and a point for each, all with ± 2 standard errors."""
     best, lowest = frontier.at(alpha), min(s.reward for s in found.values())
     furthest = 1.15 * max(best.kl, *(s.kl for s in found.values()))
     curve = [p for p in frontier.curve(alpha * torch.logspace(2, -5, 240)) if p.kl <= furthest and p.trusted]
@@ -183,6 +186,7 @@ def show_standings(
         ha="right",
         color=plots.TARGET,
     )
+    ax.set(xlabel="KL (nats), ± 2 s.e.", ylabel="reward, ± 2 s.e.")
     for name, s in found.items():
         color = plots.TUNED if s.kl > 0 else plots.PRETRAINED
         ax.errorbar(s.kl, s.reward, 2 * s.reward_se, 2 * s.kl_se, fmt="o", color=color, capsize=2, zorder=4)
