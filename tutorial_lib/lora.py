@@ -156,9 +156,9 @@ def merged(network: Network) -> Network:
 def _replace(network: nn.Module, kind: Any, change: Callable[[Any], nn.Module]) -> None:
     """Put change(layer) in the place of every layer of that kind inside `network`."""
     changed: dict[nn.Module, nn.Module] = {}  # a layer that stands in two places stays one
-    for path, layer in list(network.named_modules(remove_duplicate=False)):
-        if path and isinstance(layer, kind):
-            if layer not in changed:
-                changed[layer] = change(layer)
-            parent, _, name = path.rpartition(".")
-            setattr(network.get_submodule(parent), name, changed[layer])
+    for parent in list(network.modules()):
+        for name, layer in list(parent._modules.items()):  # named_children would leave the second place out
+            if isinstance(layer, kind):
+                if layer not in changed:
+                    changed[layer] = change(layer)
+                setattr(parent, name, changed[layer])
