@@ -150,7 +150,7 @@ def policy_standing(policy: Policy, reward: Reward, *, n: int = 256, seed: int =
 def pretrained_standing(reward: str, *, n: int = 1024) -> Standing:
     """Of the bank: the reward of that name from all of it, the variety from n of its digits."""
     rewards = digits_rewards()[reward].float()
-    return standing(digits_bank()[: count("n", n, least=2)], rewards, torch.zeros(len(rewards)))
+    return standing(digits_bank()[: count("n", n, least=3)], rewards, torch.zeros(len(rewards)))
 
 
 def standings_table(found: Mapping[str, Standing], frontier: Frontier, alpha: float) -> str:
