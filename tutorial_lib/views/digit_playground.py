@@ -197,7 +197,8 @@ def in_words(scene: Scene, alpha: float, point: FrontierPoint) -> str:
     warning = "" if point.trusted else f" <b style='color:{DOUBTFUL}'>Too few to trust.</b>"
     said = (
         f"<b>Optimum: KL {point.kl:.2f} ± {point.kl_se:.2f} nats, "
-        f"reward {point.reward:.3g} ± {point.reward_se:.1g}</b> (pretrained {float(scene.frontier.rewards.mean()):.3g}). "
+        f"reward {point.reward:.3g} ± {point.reward_se:.1g}</b> "
+        f"(pretrained {float(scene.frontier.rewards.mean()):.3g}). "
         f"Effective sample size {point.size:,.0f} of {len(scene.frontier.rewards):,}.{warning}"
     )
     if scene.measured is None:
