@@ -46,6 +46,18 @@ def test_the_shift_is_the_gradient_at_the_mean_one_step_ahead(reader, t, strengt
     assert torch.allclose(policy.mean(x, t), rho + strength * schedule.sigma[t] ** 2 * slope, atol=1e-6)
 
 
+def test_a_gradient_that_is_not_finite_is_not_followed():
+    """Logits with √|x|: finite everywhere, and without a slope at a pixel of exactly 0."""
+
+    class Rooted(ImageClassifier):
+        def forward(self, x):
+            return super().forward(x) + (x - x.detach()).abs().sqrt().flatten(1).sum(1, keepdim=True) * torch.eye(3)[0]
+
+    torch.manual_seed(1)
+    with pytest.raises(ValueError, match=r"the classifier's gradient must be finite, got NaN or infinity in 100\.0%"):
+        classifier.sample(untrained(), Rooted(classes=3, channels=8), label=1, n=2, generator=seeded(0))
+
+
 def test_it_is_value_weighted_sampling_with_the_log_probability_at_alpha_one(reader):
     pretrained, x, t = untrained(), images(4), torch.tensor([1, 4, 2, 1])
     by_value = ValueWeightedPolicy(pretrained, Tweedie(pretrained, log_probability(reader, 0)), alpha=1.0, strength=1.7)

@@ -212,13 +212,14 @@ def test_every_algorithm_tunes_every_way(how, algorithm, options, pretrained):
 @pytest.mark.parametrize("how", WAYS)
 @pytest.mark.parametrize("algorithm", [soft_ppo, reward_backprop, path_consistency], ids=lambda v: v.__name__)
 def test_the_default_learning_rate_suits_every_way(how, algorithm):
-    """On the shipped digits, a few iterations at the defaults leave J near where it was or above: none runs away."""
+    """On the shipped digits. At the rates for points four iterations cost a full copy 200 nats and more, the others 1 to
+    5. Reward-weighted MLE is left out: adapters and copies lose by it at this rate, too (06_1 says why)."""
     world = worlds.digits()
     policy = tunable(world.pretrained, how, generator=seeded(0))
     options = dict(iterations=4, n=16) | (dict(last=10) if algorithm is reward_backprop else {})
     run(algorithm.fine_tune(policy, world.reward, alpha=world.alpha, generator=seeded(1), **options))
     path = record(policy, 32, generator=seeded(2))
-    assert path.kl().mean() < 3, "a policy that ran away pays tens of nats or hundreds"
+    assert 0 < path.kl().mean() < 2
 
 
 def test_a_gate_scales_what_a_linear_layer_adds_to_every_token():
