@@ -212,7 +212,7 @@ def test_every_algorithm_tunes_every_way(how, algorithm, options, pretrained):
 @pytest.mark.parametrize("how", WAYS)
 @pytest.mark.parametrize("algorithm", [soft_ppo, reward_backprop, path_consistency], ids=lambda v: v.__name__)
 def test_the_default_learning_rate_suits_every_way(how, algorithm):
-    """On the shipped digits. At the rates for points four iterations cost a full copy 200 nats and more, the others 1 to
+    """On the shipped digits. At the rates for points four iterations cost a full copy 200 nats and more, others 1 to
     5. Reward-weighted MLE is left out: adapters and copies lose by it at this rate, too (06_1 says why)."""
     world = worlds.digits()
     policy = tunable(world.pretrained, how, generator=seeded(0))
