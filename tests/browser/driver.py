@@ -213,21 +213,21 @@ class Notebook:
         return handle
 
     def press(self, key: str) -> None:
-        """Press a key ("ArrowRight", "ArrowLeft", "Home", "End", …) on what has the focus, once all before is done."""
-        self.page.evaluate(SETTLE)
+        """Press a key ("ArrowRight", "ArrowLeft", "Home", "End", …) on what has the focus, and wait for the answer."""
         self.page.keyboard.press(key)
+        self.page.evaluate(SETTLE)
 
     def latency(self, slider: str, key: str, n: int = 15, timeout: float = 10) -> float:
         """Median milliseconds from a key press on a slider to a new picture, over n presses."""
         handle = self.slider(slider)
         times = []
         for press in range(n):
-            self.page.evaluate(SETTLE)  # or an earlier picture stops the clock, and two values reach the kernel as one
             handle.evaluate(ARM)
             self.page.keyboard.press(key)
             taken = self.page.evaluate(NEXT_PICTURE, timeout * 1000)
             assert taken is not None, f"press {press + 1} of {key} on {slider!r} brought no new picture in {timeout} s"
             times.append(taken)
+            self.page.evaluate(SETTLE)  # or this press's last picture stops the next clock
         return median(times)
 
     def select(self, label: str, option: str) -> None:
@@ -237,6 +237,7 @@ class Notebook:
             menu.select_option(label=option)
         else:
             control.get_by_role("button", name=option, exact=True).click()
+        self.page.evaluate(SETTLE)
 
     def screenshot(self, path: Path) -> None:
         self.page.screenshot(path=path)
