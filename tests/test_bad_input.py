@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from tutorial_lib import assets, worlds
+from tutorial_lib.assets import loader
 from tutorial_lib.denoisers import convert
 from tutorial_lib.distributions import GaussianMixture
 from tutorial_lib.diversity import entropy, mean_distance, mode_shares, modes_covered
@@ -442,7 +443,7 @@ CASES = [
 @pytest.fixture
 def asset_folder(tmp_path, monkeypatch):
     """Assets that are damaged, foreign and missing."""
-    monkeypatch.setattr(assets, "FOLDER", tmp_path)
+    monkeypatch.setattr(loader, "FOLDER", tmp_path)
     files = {name: assets.save(name, {"w": torch.ones(9)}, {}) for name in ("damaged", "foreign", "missing")}
     content = files["damaged"].read_bytes()
     files["damaged"].write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
