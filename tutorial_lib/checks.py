@@ -13,6 +13,14 @@ def positive(name: str, value: float) -> float:
     return number
 
 
+def not_negative(name: str, value: float) -> float:
+    """`value` as a float; ValueError unless it is a finite number ≥ 0."""
+    number = float(value)
+    if not (math.isfinite(number) and number >= 0):
+        raise ValueError(f"{name} must be a finite number ≥ 0, got {value!r}")
+    return number
+
+
 def whole(value: float) -> bool:
     """Whether a number is whole (True and NaN are not)."""
     return not isinstance(value, bool) and math.isfinite(value) and int(value) == value

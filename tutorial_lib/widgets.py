@@ -4,6 +4,7 @@ A widget is three things: a function from settings to arrays, a function from ar
 figure is drawn once; a change redraws only the artists that move and sends the result as one compressed image.
 """
 
+import html
 import io
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,6 +17,8 @@ from IPython.display import Image
 from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+from . import plots
 
 
 class Picture:
@@ -104,16 +107,31 @@ def words(text: str = "") -> ui.HTML:
 
 
 def together(controls: Sequence[Any], respond: Callable[..., None], *shown: Any) -> ui.VBox:
-    """Controls above what they change: `respond` is called with their values, now and at every change."""
+    """Controls above what they change: `respond` is called with their values, now and at every change.
+
+    Where a change makes it raise, the error stands in red beneath the rest until the next answer, and is raised on.
+    """
+    half = -(-len(controls) // 2)
+    usual = (ui.HBox([ui.VBox(list(controls[:half])), ui.VBox(list(controls[half:]))]), *shown)
+    box, alarm = ui.VBox(usual), ui.HTML()
 
     def changed(_: object = None) -> None:
-        respond(*(control.value for control in controls))
+        try:
+            respond(*(control.value for control in controls))
+        except Exception as problem:
+            alarm.value = in_red(problem)
+            box.children = (*usual, alarm)
+            raise
+        box.children = usual
 
     for control in controls:
         control.observe(changed, names="value")
     changed()
-    half = -(-len(controls) // 2)
-    columns = ui.HBox([ui.VBox(list(controls[:half])), ui.VBox(list(controls[half:]))])
-    box = ui.VBox([columns, *shown])
     box.add_class("tutorial-widget")
     return box
+
+
+def in_red(problem: Exception) -> str:
+    """One line of HTML: what went wrong, and that the picture above does not show it."""
+    told = html.escape(f"{type(problem).__name__}: {problem}".removesuffix(": "))
+    return f'<span style="color: {plots.ALARM}"><b>{told}</b>. The picture is still that of the setting before.</span>'

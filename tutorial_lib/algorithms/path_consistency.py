@@ -5,7 +5,7 @@ r"""Path consistency (§6.3): make the optimum's own equation hold on every stre
 
 w = 1 for neighbours alone is one-step consistency (a GFlowNet's detailed balance), for all pairs sub-trajectory
 balance, for (0, T) alone trajectory balance. The equation holds on any path, so the data may come from anywhere: old
-policies, p_pre, a colleague. `vargrad` needs no v: its loss is the batch's variance of r/α − Σ_t log p_θ/p_pre.
+policies, p_pre, another sampler. `vargrad` needs no v: its loss is the batch's variance of r/α − Σ_t log p_θ/p_pre.
 Shapes: [T+1, n], row t is time t.
 """
 
@@ -18,15 +18,15 @@ from torch import Tensor
 from ..checks import count
 from ..policies import Policy, Trajectory, TunablePolicy, record, rollout
 from ..rewards import Reward
-from . import Step, Training, ValueNetwork, in_objective, minibatches, path_kl
+from .loop import Step, Training, minibatches, path_kl
+from .values import ValueNetwork
 
 
-def loss(values: Tensor, log_ratios: Tensor, weights: Tensor, price: Tensor | float = 1.0) -> Tensor:
-    """Σ_{s<t} w_{st} (φ_t − φ_s)², averaged over paths. values, log_ratios [T+1, n], v_0 = r/α; weights [T+1, T+1];
-    price: of each path [n], 1 unless their α differ; with α² the residuals are in units of reward."""
+def loss(values: Tensor, log_ratios: Tensor, weights: Tensor) -> Tensor:
+    """Σ_{s<t} w_{st} (φ_t − φ_s)², averaged over paths. values, log_ratios [T+1, n], v_0 = r/α; weights [T+1, T+1]."""
     phi = values + log_ratios.cumsum(0)
     laplacian = weights.sum(1).diag() - weights  # φᵀ(D − W)φ = Σ_{s<t} w_{st} (φ_t − φ_s)² for a symmetric W
-    return (price * ((laplacian @ phi) * phi).sum(0)).mean()
+    return ((laplacian @ phi) * phi).sum(0).mean()
 
 
 def vargrad(r: Tensor, log_ratios: Tensor) -> Tensor:
@@ -60,7 +60,7 @@ def fine_tune(
     policy: TunablePolicy,
     reward: Reward,
     *,
-    alpha: float | tuple[float, float],
+    alpha: float,
     generator: torch.Generator,
     iterations: int = 100,
     n: int = 256,
@@ -78,7 +78,7 @@ def fine_tune(
     where they should have stayed.
 
     kind: which stretches count (see `stretches`), or "vargrad", which needs no value network; None is "mixed" for
-    points and "vargrad" for images. learning_rate: None is 4e-3 times `policy.pace`.
+    points and "vargrad" for images. learning_rate: None is `loop.RATE` times `policy.pace`.
     """
     n, parts, replay = count("n", n, least=2), count("parts", parts), count("replay", replay)
     if not 0 <= off_policy <= 1:
@@ -86,31 +86,28 @@ def fine_tune(
     kind = kind or ("mixed" if len(policy.shape) == 1 else "vargrad")
     if kind == "vargrad" and n < 2 * parts:
         raise ValueError(f"vargrad compares the paths of a minibatch, and needs n ≥ 2·parts = {2 * parts}, got n = {n}")
-    if kind == "vargrad" and isinstance(alpha, tuple):
-        raise ValueError(f"vargrad compares the paths of a batch, and expected one alpha for them, got {alpha!r}")
     critic = None if kind == "vargrad" else ValueNetwork(policy, generator=generator)
     weights = stretches(policy.schedule.T, kind).to(policy.schedule.sigma) if critic else None
     plan: dict[str, Any] = dict(alpha=alpha, n=n, iterations=iterations, learning_rate=learning_rate)
     training = Training(policy, reward, generator=generator, helpers=[critic] if critic else [], **plan)
     others, sampler = round(off_policy * n), behaviour or policy.pretrained
-    kept: list[tuple[Tensor, Tensor, Tensor]] = []
-    for prices in training:
-        own = record(policy.at(prices[: n - others]), n - others, generator=generator) if others < n else None
-        strange = rollout(sampler, others, generator=generator) if others else None
-        path = Trajectory(torch.cat([drawn.x for drawn in (own, strange) if drawn], 1))
+    kept: list[tuple[Tensor, Tensor]] = []
+    for _ in training:
+        own = record(policy, n - others, generator=generator) if others < n else None
+        foreign = rollout(sampler, others, generator=generator) if others else None
+        path = Trajectory(torch.cat([drawn.x for drawn in (own, foreign) if drawn], 1))
         r = training.rewards(path.x_0).detach()
-        kl = own.kl() if own else path_kl(policy.at(prices), path)
-        kept = [*kept, (path.x, r, prices)][-replay:]
-        x = torch.cat([x for x, *_ in kept], 1)
-        rewards, alphas = torch.cat([r for _, r, _ in kept]), torch.cat([a for *_, a in kept])
+        kl = own.kl() if own else path_kl(policy, path)
+        kept = [*kept, (path.x, r)][-replay:]
+        x, rewards = torch.cat([x for x, _ in kept], 1), torch.cat([r for _, r in kept])
         if critic:
-            critic.adapt(r, prices)
+            critic.adapt(r)
         total = 0.0
         for chosen in minibatches(len(rewards), len(kept) * parts, generator)[:parts]:
-            part, r_part, price = Trajectory(x[:, chosen]), rewards[chosen], alphas[chosen]
-            log_ratios = policy.at(price).log_ratio(part)
+            part, r_part = Trajectory(x[:, chosen]), rewards[chosen]
+            log_ratios = policy.log_ratio(part)
             if critic and weights is not None:
-                objective = loss(critic.along(part, r_part, price), log_ratios, weights, in_objective(price).square())
+                objective = loss(critic.along(part, r_part), log_ratios, weights)
             else:
                 objective = vargrad(r_part, log_ratios)
             training.descend(objective)

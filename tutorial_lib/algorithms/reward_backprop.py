@@ -19,7 +19,9 @@ from torch.utils.checkpoint import checkpoint
 from ..checks import count
 from ..policies import Policy, TunablePolicy
 from ..rewards import Reward, query_slope
-from . import Step, Training, in_objective
+from .loop import Step, Training
+
+RATE = 1e-2  # of learning, for a policy of pace 1
 
 
 def sample(policy: Policy, noise: Tensor, *, last: int, checkpointed: bool = False) -> tuple[Tensor, Tensor]:
@@ -46,7 +48,7 @@ def fine_tune(
     policy: TunablePolicy,
     reward: Reward,
     *,
-    alpha: float | tuple[float, float],
+    alpha: float,
     generator: torch.Generator,
     iterations: int = 120,
     n: int = 128,
@@ -56,7 +58,7 @@ def fine_tune(
 ) -> Iterator[Step]:
     """Each iteration: n paths, their gradient, one step of Adam.
 
-    learning_rate: None is 1e-2 times `policy.pace`.
+    learning_rate: None is RATE times `policy.pace`.
     last: steps that the gradient goes through; None is all T, a pair (low, high) draws a number every iteration.
     ValueError for a reward without a gradient.
     """
@@ -65,15 +67,14 @@ def fine_tune(
     low, high = count("last", low), count("last", high)
     if not low <= high <= T:
         raise ValueError(f"last must lie in 1..{T}, got {last!r}")
-    plan: dict[str, Any] = dict(alpha=alpha, n=n, iterations=iterations, learning_rate=learning_rate, usual=1e-2)
+    plan: dict[str, Any] = dict(alpha=alpha, n=n, iterations=iterations, learning_rate=learning_rate, usual=RATE)
     training = Training(policy, reward, generator=generator, **plan)
     like: dict[str, Any] = dict(device=policy.schedule.sigma.device, generator=generator)
-    for prices in training:
+    for _ in training:
         noise = torch.randn(T + 1, training.n, *policy.shape, **like)
         depth = int(torch.randint(low, high + 1, (), **like))
-        x_0, kl = sample(policy.at(prices), noise, last=depth, checkpointed=checkpointed)
+        x_0, kl = sample(policy, noise, last=depth, checkpointed=checkpointed)
         r = training.rewards(x_0, ask=query_slope)
-        weight = in_objective(prices)
-        objective = loss(weight * r, weight * kl)
+        objective = loss(r, kl)
         training.descend(objective)
         yield training.step(objective.item(), r, kl, last=depth)

@@ -19,7 +19,7 @@ from torch import Tensor
 from ..checks import count
 from ..policies import Policy, TunablePolicy, record
 from ..rewards import Reward
-from . import Step, Training, in_objective, path_kl
+from .loop import Step, Training, path_kl
 
 
 def loss(policy: Policy, x_0: Tensor, x_t: Tensor, t: Tensor, weight: Tensor | float = 1.0) -> Tensor:
@@ -50,7 +50,7 @@ def fine_tune(
     policy: TunablePolicy,
     reward: Reward,
     *,
-    alpha: float | tuple[float, float],
+    alpha: float,
     generator: torch.Generator,
     iterations: int = 15,
     n: int = 1024,
@@ -66,35 +66,30 @@ def fine_tune(
 
     denoised: learn from the mean of the last step instead of x_0, which carries that step's noise. A network pretrained
     on clean data would spend its KL on imitating the noise. None: for images, not for points.
-    learning_rate: None is 4e-3 times `policy.pace`.
+    learning_rate: None is `loop.RATE` times `policy.pace`.
     """
     updates, batch = count("updates", updates), count("batch", batch)
     if not 0 < effective < 1:
         raise ValueError(f"effective must lie in (0, 1), got {effective!r}")
     plan: dict[str, Any] = dict(alpha=alpha, n=n, iterations=iterations, learning_rate=learning_rate)
     training = Training(policy, reward, generator=generator, **plan)
-    if not online and training.levels > 1:
-        raise ValueError(f"samples are kept and weighted together offline, for one alpha; got the range {alpha!r}")
     n, denoised = training.n, len(policy.shape) > 1 if denoised is None else denoised
     T, device = policy.schedule.T, policy.schedule.sigma.device
     kept: list[tuple[Tensor, Tensor]] = []
-    for prices in training:
-        acting = policy.at(prices)
-        path = record(acting if online else policy.pretrained, n, generator=generator)
+    for _ in training:
+        path = record(policy if online else policy.pretrained, n, generator=generator)
         r = training.rewards(path.x_0).detach()
-        kl = path.kl() if online else path_kl(acting, path)
+        kl = path.kl() if online else path_kl(policy, path)
         log_weight = r - path.log_ratio().sum(0)
         x_0 = path.x_0 - policy.sigma(1) * (path.z[1] - path.u[1]) if denoised else path.x_0
         kept = [(x_0, log_weight)] if online else [*kept, (x_0, log_weight)]
         x_0, log_weights = (torch.cat(part) for part in zip(*kept, strict=True))
-        weights, total = training.each(lambda part: tempered(part, effective), log_weights), 0.0
+        weights, total = tempered(log_weights, effective), 0.0
         for _ in range(updates):
             chosen = torch.multinomial(weights, batch, replacement=True, generator=generator)
             t = torch.randint(1, T + 1, (batch,), device=device, generator=generator)
             x_t, _ = policy.schedule.add_noise(x_0[chosen], t, generator=generator)
-            price = prices[chosen % n]
-            objective = loss(policy.at(price), x_0[chosen], x_t, t, in_objective(price))
+            objective = loss(policy, x_0[chosen], x_t, t)
             training.descend(objective)
             total += objective.item() / updates
-        plain = training.each(lambda part: part.softmax(0) / training.levels, log_weights)
-        yield training.step(total, r, kl, effective=share_of_samples(plain))
+        yield training.step(total, r, kl, effective=share_of_samples(log_weights.softmax(0)))

@@ -18,7 +18,8 @@ from torch import Tensor
 from ..checks import count, positive
 from ..policies import TunablePolicy, log_ratio, record
 from ..rewards import Reward
-from . import Step, Training, ValueNetwork, minibatches
+from .loop import Step, Training, minibatches
+from .values import ValueNetwork
 
 
 def loss(new: Tensor, old: Tensor, advantage: Tensor, *, clip: float) -> Tensor:
@@ -41,7 +42,7 @@ def leave_one_out(ahead: Tensor) -> Tensor:
 
 
 def standardised(advantage: Tensor) -> Tensor:
-    """Mean 0 and spread 1, over paths of one α."""
+    """Mean 0 and spread 1."""
     return (advantage - advantage.mean()) / advantage.std().clamp_min(1e-8)
 
 
@@ -49,7 +50,7 @@ def fine_tune(
     policy: TunablePolicy,
     reward: Reward,
     *,
-    alpha: float | tuple[float, float],
+    alpha: float,
     generator: torch.Generator,
     iterations: int = 75,
     n: int = 256,
@@ -63,7 +64,7 @@ def fine_tune(
     """Each iteration: n paths, then `epochs` passes over their T·n steps in `parts` minibatches.
 
     baseline: learn v_t for the advantage (points only); without it the mean over the other paths stands in (leave one
-    out). None: with it for points, without it for images. learning_rate: None is 4e-3 times `policy.pace`.
+    out). None: with it for points, without it for images. learning_rate: None is `loop.RATE` times `policy.pace`.
     Step.extra["clipped"]: share of ratios outside 1 ± clip, over the last pass.
     """
     epochs, parts = count("epochs", epochs), count("parts", parts)
@@ -73,28 +74,28 @@ def fine_tune(
     helpers = [critic] if critic else []
     plan: dict[str, Any] = dict(alpha=alpha, n=n, iterations=iterations, learning_rate=learning_rate)
     training = Training(policy, reward, generator=generator, helpers=helpers, **plan)
-    for prices in training:
-        path = record(policy.at(prices), training.n, generator=generator)
+    for _ in training:
+        path = record(policy, training.n, generator=generator)
         r = training.rewards(path.x_0).detach()
         x, t, _ = path.steps()
         ratios, z = path.log_ratio(), path.z[1:].flatten(0, 1)
-        old, price = ratios[1:].reshape(-1), prices.repeat(path.T)
+        old = ratios[1:].reshape(-1)
         with torch.no_grad():
             if critic:
-                critic.adapt(r, prices)
-                values = critic.along(path, r, prices)
+                critic.adapt(r)
+                values = critic.along(path, r)
                 advantage = advantages(values, ratios, lam=lam)
                 returns = (advantage + values)[1:].reshape(-1)
             else:
-                advantage = training.each(leave_one_out, r - ratios.cumsum(0))
-        advantage = training.each(standardised, advantage[1:]).reshape(-1)
+                advantage = leave_one_out(r - ratios.cumsum(0))
+        advantage = standardised(advantage[1:]).reshape(-1)
         for _ in range(epochs):
             clipped = total = 0.0
             for rows in minibatches(len(x), parts, generator):
-                new = log_ratio(policy.at(price[rows]).shift(x[rows], t[rows]), z[rows])
+                new = log_ratio(policy.shift(x[rows], t[rows]), z[rows])
                 objective = loss(new, old[rows], advantage[rows], clip=clip)
                 if critic:
-                    missed = (critic(x[rows], t[rows], price[rows]) - returns[rows]) * price[rows] / critic.scale
+                    missed = (critic(x[rows], t[rows]) - returns[rows]) / critic.scale
                     training.descend(objective + missed.square().mean() / 2)
                 else:
                     training.descend(objective)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from .checks import count, positive
+from ..checks import count, positive
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -61,41 +61,20 @@ class LowRank(nn.Module):
 class GatedLowRank(LowRank):
     """A frozen layer with W + s B diag(C φ) A, C [rank, K] the same for all φ, C φ = φ_0 at the start.
 
-    Its `features` φ are [K] for all samples, or [B, K] with a row for each; then A and B act on x themselves, because
-    there is no one matrix to write.
+    `features`: φ [K], the same for all samples.
     """
 
     def __init__(self, layer: nn.Module, rank: int, scale: float, *, features: int, generator: torch.Generator):
         super().__init__(layer, rank, scale, generator=generator)
-        if getattr(layer, "groups", 1) > 1:
-            raise ValueError(f"gated adapters need convolutions of one group, got groups = {layer.groups}")
         self.C = nn.Parameter(self.B.new_zeros(len(self.A), count("features", features)))
         nn.init.ones_(self.C[:, 0])
         self.features = self.C.new_zeros(features)
 
     @property
     def weight(self) -> Tensor:
-        """W + s B diag(C φ) A, in W's shape; ValueError where there is a φ for each sample, and no one matrix."""
-        if self.features.ndim != 1:
-            raise ValueError(
-                f"expected one condition, features [K], for plain weights, got {list(self.features.shape)}: "
-                f"gate(network, features) first"
-            )
+        """W + s B diag(C φ) A, in W's shape."""
         frozen = self.layer.get_parameter("weight")
         return frozen + self.scale * (self.B * (self.C @ self.features) @ self.A).view_as(frozen)
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.features.ndim == 1:
-            return super().forward(x)
-        rank, gates = len(self.A), self.features @ self.C.T  # [B, rank]
-        thin = {"weight": self.A.view(rank, *self.layer.get_parameter("weight").shape[1:])}
-        if self.bias is not None:
-            thin["bias"] = self.A.new_zeros(rank)
-        low = functional_call(self.layer, thin, (x,))  # A x of each sample, or of the one that all share
-        if isinstance(self.layer, nn.Linear):  # [B, …, rank]
-            return self.layer(x) + self.scale * (low * gates.view(-1, *[1] * (x.ndim - 2), rank)) @ self.B.T
-        added = self.B @ (gates.unsqueeze(2) * low.flatten(2))  # a convolution's low is [B, rank, H, W]
-        return self.layer(x) + self.scale * added.view(*added.shape[:2], *low.shape[2:])
 
 
 def adapted(
@@ -126,7 +105,7 @@ def adapters(network: nn.Module) -> dict[str, Tensor]:
 
 
 def gate(network: nn.Module, features: Tensor) -> None:
-    """Tell every gated adapter of `network` the features φ: [K], or [B, K] for the samples of the next call."""
+    """Tell every gated adapter of `network` the features φ [K]."""
     for module in network.modules():
         if isinstance(module, GatedLowRank):
             module.features = features

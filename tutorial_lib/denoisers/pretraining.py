@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from .checks import batch_of, count, positive
-from .denoisers import Denoiser
+from ..checks import batch_of, count, positive
+from .prediction import Denoiser
 
 Data = Tensor | Callable[..., Tensor]
 

@@ -6,6 +6,7 @@ v_t(x) = W_t(ρ(x, t)). That holds for any denoiser, exact or learned. α = ∞ 
 
 import math
 from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -14,6 +15,13 @@ from ..grids import Grid, Spline, soft_blur_of
 from ..policies import DenoisingPolicy, Policy
 from ..rewards import Reward
 from ..schedules import NoiseSchedule
+
+
+class Attained(Protocol):
+    """What a policy was measured to attain, such as a `metrics.Report`: its J."""
+
+    @property
+    def objective(self) -> float: ...
 
 
 class ChainOnGrids:

@@ -14,10 +14,9 @@ import torch
 from torch import Tensor
 
 from ..grids import Grid, Spline, soft_blur_of
-from ..metrics import Report
 from ..policies import DenoisingPolicy, Policy
 from ..rewards import Reward
-from .chain import ChainOnGrids, shifts
+from .chain import Attained, ChainOnGrids, shifts
 from .soft_values import SoftValues
 
 NEWTON_STEPS = 6
@@ -71,7 +70,7 @@ class GaussianOptimum(Policy):
         """(J* − J_G*)/(J* − J_pre): the part of a regret that no algorithm on Gaussian steps can avoid."""
         return self.soft.share(self.soft.optimum - self.optimum)
 
-    def learning_gap(self, report: Report) -> float:
+    def learning_gap(self, report: Attained) -> float:
         """(J_G* − J)/(J* − J_pre): what an algorithm on Gaussian steps still has to learn."""
         return self.soft.share(self.optimum - report.objective)
 

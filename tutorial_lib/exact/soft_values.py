@@ -12,10 +12,9 @@ from torch import Tensor
 
 from ..checks import batch_of, count, positive
 from ..grids import Spline
-from ..metrics import Report
 from ..policies import DenoisingPolicy, rollout, rollout_with
 from ..rewards import Reward, query
-from .chain import ChainOnGrids, hold, in_the_plane, seeded, shifts
+from .chain import Attained, ChainOnGrids, hold, in_the_plane, seeded, shifts
 
 
 class SoftValues:
@@ -103,7 +102,7 @@ class SoftValues:
         parts = [look_up(part, int(s)) for s, part in zip(times, x[order].split(sizes.tolist()), strict=True)]
         return torch.cat(parts)[order.argsort()]
 
-    def regret(self, report: Report) -> float:
+    def regret(self, report: Attained) -> float:
         """(J* − J)/(J* − J_pre): 0 is the optimum, 1 is doing nothing."""
         return self.share(self.optimum - report.objective)
 

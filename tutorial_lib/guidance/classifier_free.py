@@ -9,7 +9,7 @@ Shapes: B particles, D dimensions; t is a whole number in 1..T."""
 import torch
 from torch import Tensor
 
-from ..checks import whole
+from ..checks import not_negative, whole
 from ..denoisers import Denoiser
 from ..policies import DenoisingPolicy, Policy, Trajectory, rollout
 
@@ -48,9 +48,8 @@ class ClassifierFreePolicy(Policy):
             T, came = pretrained.schedule.T, conditional.schedule.T
             raise ValueError(f"expected a conditional model on the same schedule (T = {T}), got another (T = {came})")
         self.pretrained, self.conditional = pretrained, conditional
-        self.schedule, self.shape, self.strength = pretrained.schedule, pretrained.shape, float(strength)
-        if not 0 <= self.strength < float("inf"):
-            raise ValueError(f"strength must be a finite number ≥ 0, got {strength!r}")
+        self.schedule, self.shape = pretrained.schedule, pretrained.shape
+        self.strength = not_negative("strength", strength)
 
     def proposal(self, x_t: Tensor, t: int | Tensor) -> tuple[Tensor, Tensor]:
         rho = self.pretrained.mean(x_t, t)

@@ -13,8 +13,8 @@ from scipy.spatial import cKDTree
 from scipy.special import digamma
 from torch import Tensor
 
-from .checks import batch_of, count, positive
-from .distributions import GaussianMixture
+from ..checks import batch_of, count, positive
+from ..distributions import GaussianMixture
 
 
 def entropy(x: Tensor, *, k: int = 3) -> float:

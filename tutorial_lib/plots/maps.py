@@ -1,6 +1,6 @@
 """Pictures from arrays: one colour a role, equal aspect, no axes on density maps.
 
-Grids are [n, n] with values[i, j] at (axis[i], axis[j]); points are [B, 2]; images [B, 1, H, W] in [−1, 1].
+Grids are [n, n] with values[i, j] at (axis[i], axis[j]); points are [B, 2].
 """
 
 import io
@@ -21,8 +21,9 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from scipy.spatial import KDTree
 from torch import Tensor
 
-PRETRAINED, TARGET, TUNED, REWARD = "#6b7280", "#e07b00", "#1f6fd6", "#2e8b57"
-STYLE = Path(__file__).with_name("style.mplstyle")
+PRETRAINED, TARGET, TUNED, REWARD, ALARM = "#6b7280", "#e07b00", "#1f6fd6", "#2e8b57", "#b0413e"
+OTHERS = ("#7a4fa3", "#1aa3a3", "#8a6d00", "#d36fa5")  # for series that have none of these roles
+STYLE = Path(__file__).parents[1] / "style.mplstyle"
 
 
 def use_style() -> None:
@@ -127,19 +128,6 @@ def percents(ax: Axes, *steps: float) -> None:
     ax.yaxis.set_minor_formatter(NullFormatter())
 
 
-def wall(images: Tensor, *, columns: int) -> np.ndarray:
-    """Images [B, 1, H, W] as one picture [rows·(H+1), columns·(W+1)] in [0, 1], white lines between them."""
-    images = ((images.detach().cpu()[:, 0] + 1) / 2).clamp(0, 1)
-    rows = -(-len(images) // columns)
-    tiles = np.ones((rows * columns, images.shape[1] + 1, images.shape[2] + 1))
-    tiles[: len(images), :-1, :-1] = 1 - images
-    return tiles.reshape(rows, columns, *tiles.shape[1:]).swapaxes(1, 2).reshape(rows * tiles.shape[1], -1)
-
-
-def show_wall(ax: Axes, images: Tensor, *, columns: int, title: str = "") -> AxesImage:
-    """A wall of images, ink on paper."""
-    options: dict[str, Any] = dict(cmap="gray", vmin=0, vmax=1, origin="upper", interpolation="nearest")
-    picture = ax.imshow(wall(images, columns=columns), **options)
-    ax.set(xticks=[], yticks=[], title=title)
-    ax.spines[:].set_visible(False)
-    return picture
+def minus(text: str) -> str:
+    """A text with its hyphens as minus signs: "-1.2" → "−1.2"."""
+    return text.replace("-", "−")

@@ -2,22 +2,18 @@ r"""Policies: the denoising chain as a thing that acts (§1.1 and §3).
 
     p(x_{0:T}) = N(x_T; 0, I) Π_t N(x_{t−1}; ρ(x_t, t), σ_t² I),   ρ(x_t, t) = c⁰_t x̂_0(x_t, t) + c¹_t x_t
 
-A steered policy keeps σ_t and moves the mean by σ_t u_t(x_t), so that KL_t = ½‖u_t‖² exactly.
 Shapes: x_t [B, …]; t a whole number in 1..T, or a LongTensor [B] so that many steps share one network call.
 """
 
-import itertools
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from .checks import batch_of, count, positive
-from .denoisers import MLP, Denoiser, zero_at_start
-from .schedules import NoiseSchedule
+from ..checks import batch_of
+from ..denoisers import Denoiser
+from ..schedules import NoiseSchedule
 
 
 @dataclass(frozen=True)
@@ -119,7 +115,7 @@ class DenoisingPolicy(Policy):
 
     def __init__(self, denoiser: Denoiser, schedule: NoiseSchedule):
         super().__init__()
-        _made_for(schedule, denoiser)
+        made_for(schedule, denoiser)
         self.denoiser, self.schedule, self.shape = denoiser, schedule, tuple(denoiser.shape)
 
     def mean(self, x_t: Tensor, t: int | Tensor) -> Tensor:
@@ -130,180 +126,10 @@ class DenoisingPolicy(Policy):
         return self.mean(x_t, t), torch.zeros_like(x_t)
 
 
-def _made_for(schedule: NoiseSchedule, denoiser: Denoiser) -> None:
+def made_for(schedule: NoiseSchedule, denoiser: Denoiser) -> None:
     """ValueError for a denoiser that was made for other noise levels, where it says so."""
     own = getattr(denoiser, "schedule", schedule)
     if not schedule.matches(own):
         raise ValueError(
             f"expected a denoiser made for the policy's schedule (T = {schedule.T}), got one for another (T = {own.T})"
         )
-
-
-def within_reach(u: Tensor, reach: float) -> Tensor:
-    """u bent so that ‖u‖ stays below `reach`, and hardly changed where it is small: [B, …] → [B, …]."""
-    size = u.flatten(1).square().sum(1).reshape(-1, *[1] * (u.ndim - 1))
-    return u * (1 + size / reach**2).rsqrt()
-
-
-class Control(nn.Module):
-    """u_t(x_t) for points: [B, D], t → [B, D]. A network that is zero at the start, bent so that ‖u‖ stays below reach.
-
-    Without the bound one bad update can send paths so far out that no reward brings them back. A target very far from
-    the data may need a wider one.
-    """
-
-    def __init__(self, pretrained: DenoisingPolicy, width: int = 96, *, reach: float = 5.0):
-        super().__init__()
-        self.reach = positive("reach", reach)
-        if len(pretrained.shape) != 1:
-            raise ValueError(
-                f"pass a control for data of shape {pretrained.shape}; the default one is for points [D], and "
-                f"tuning.tunable makes a policy for images"
-            )
-        (dim,) = pretrained.shape
-        network = zero_at_start(MLP(dim, dim, pretrained.schedule.T, width=width))
-        self.network = network.to(pretrained.schedule.sigma.device)
-
-    def forward(self, x_t: Tensor, t: int | Tensor) -> Tensor:
-        return within_reach(self.network(x_t, t), self.reach)
-
-
-class TunablePolicy(Policy):
-    """A policy that fine-tuning changes, around a `pretrained` one that it leaves alone.
-
-    pace: how fast it can learn, as a multiple of the default learning rates, which suit a small control of points.
-    """
-
-    pace = 1.0
-
-    def __init__(self, pretrained: DenoisingPolicy):
-        super().__init__()
-        self.schedule, self.shape = pretrained.schedule, pretrained.shape
-        self._frozen = (pretrained,)  # in a tuple, so that it is no submodule and its parameters are not ours
-
-    @property
-    def pretrained(self) -> DenoisingPolicy:
-        return self._frozen[0]
-
-    def at(self, alpha: float | Tensor) -> Policy:
-        """The policy for this α, or for these [n]: itself, for only an AmortisedPolicy takes α as an input."""
-        return self
-
-
-class SteeredPolicy(TunablePolicy):
-    """A policy with a control: mean = pretrained.mean + σ_t · control(x_t, t). The control is zero at the start.
-
-    control: a module (x_t [B, …], t) → [B, …]; None makes an MLP for points. `parameters()` are the control's alone.
-    """
-
-    def __init__(self, pretrained: DenoisingPolicy, control: nn.Module | None = None, *, width: int = 96):
-        super().__init__(pretrained)
-        self.control = control if control is not None else Control(pretrained, width)
-
-    def proposal(self, x_t: Tensor, t: int | Tensor) -> tuple[Tensor, Tensor]:
-        return self.pretrained.mean(x_t, t), self.shift(x_t, t)
-
-    def shift(self, x_t: Tensor, t: int | Tensor) -> Tensor:
-        """u_t(x_t) = control(x_t, t): [B, …] → [B, …]."""
-        return self.control(batch_of("x_t", x_t, self.shape), self.schedule.check(t))
-
-
-class RetunedPolicy(TunablePolicy):
-    """The same steps with another denoiser, mean = c⁰_t x̂_0(x_t, t) + c¹_t x_t: the whole model tuned, or its adapters.
-
-    The denoiser is a full copy of the pretrained one, one with low-rank adapters (`lora.adapted`), or one from scratch.
-    Its denoising loss at each t is (c⁰_t)²/2σ_t² ‖x̂_0 − x_0‖², a KL from the true step (claim 6.3).
-    """
-
-    def __init__(self, pretrained: DenoisingPolicy, denoiser: Denoiser):
-        super().__init__(pretrained)
-        if tuple(denoiser.shape) != pretrained.shape:
-            raise ValueError(f"expected a denoiser of shape {pretrained.shape}, got {tuple(denoiser.shape)}")
-        _made_for(pretrained.schedule, denoiser)
-        self.denoiser = denoiser
-
-    def mean(self, x_t: Tensor, t: int | Tensor) -> Tensor:
-        """mean_θ(x_t, t), which needs no pretrained network: [B, …] → [B, …]."""
-        return self.schedule.posterior_mean(self.denoiser(x_t, t), x_t, t)
-
-    def proposal(self, x_t: Tensor, t: int | Tensor) -> tuple[Tensor, Tensor]:
-        rho = self.pretrained.mean(x_t, t)
-        return rho, (self.mean(x_t, t) - rho) / self.schedule.at("sigma", t, x_t)
-
-
-def rollout(policy: Policy, n: int, *, generator: torch.Generator) -> Trajectory:
-    """n paths x_T → x_0 of the policy, without gradients. The noise depends on the generator alone."""
-    return rollout_with(policy.mean, policy, n, generator=generator)
-
-
-def record(policy: Policy, n: int, *, generator: torch.Generator) -> Recorded:
-    """`rollout` that keeps u and z, so that no network is asked twice about the policy's own paths."""
-    T, like = policy.schedule.T, policy.schedule.sigma
-    u, z = (torch.zeros(T + 1, count("n", n), *policy.shape, device=like.device) for _ in range(2))
-
-    def mean(x_t: Tensor, t: int) -> Tensor:
-        z[t], u[t] = policy.proposal(x_t, t)
-        return z[t] + like[t] * u[t]
-
-    x = rollout_with(mean, policy, n, generator=generator).x
-    z[1:] = (x[:-1] - z[1:]) / like[1:].reshape(-1, *[1] * (x.ndim - 1))  # z held ρ until here
-    return Recorded(x, u, z)
-
-
-@torch.no_grad()
-def rollout_with(
-    mean: Callable[[Tensor, int], Tensor],
-    policy: Policy,
-    n: int,
-    *,
-    std: Tensor | None = None,
-    generator: torch.Generator,
-) -> Trajectory:
-    """`rollout` with another mean(x_t, t), or steps of another std [T+1]; the policy lends schedule and shape."""
-    schedule = policy.schedule
-    std = schedule.sigma if std is None else std
-    like: dict[str, Any] = dict(device=std.device, generator=generator)
-    x = torch.empty(schedule.T + 1, count("n", n), *policy.shape, device=std.device)
-    x[schedule.T] = torch.randn(x.shape[1:], **like)
-    for t in range(schedule.T, 0, -1):
-        z = torch.randn(x.shape[1:], **like)
-        torch.add(mean(x[t], t), z, alpha=float(std[t]), out=x[t - 1])
-    return Trajectory(x)
-
-
-def ddim(pretrained: DenoisingPolicy, n: int, *, eta: float = 0.0, generator: torch.Generator) -> Trajectory:
-    """Song et al. 2021's family between the ODE (η = 0) and an SDE (η = 1): the same marginals, less and less noise.
-
-    x_{t−1} = √ᾱ_{t−1} x̂_0 + √(1 − ᾱ_{t−1} − η²β̃_t) ε̂ + η √β̃_t z
-    """
-    if not 0 <= eta <= 1:
-        raise ValueError(f"eta must lie in [0, 1], got {eta}")
-    schedule = pretrained.schedule
-    std = eta * schedule.posterior_std
-
-    def mean(x: Tensor, t: int) -> Tensor:
-        x_0 = pretrained.denoiser(x, t)
-        epsilon = (x - schedule.alpha_bar[t].sqrt() * x_0) / schedule.noise[t].sqrt()
-        kept = (schedule.noise[t - 1] - std[t].square()).clamp_min(0).sqrt()
-        return schedule.alpha_bar[t - 1].sqrt() * x_0 + kept * epsilon
-
-    return rollout_with(mean, pretrained, n, std=std, generator=generator)
-
-
-@torch.no_grad()
-def glimpse(policy: Policy, n: int, *, steps: int = 12, generator: torch.Generator) -> Tensor:
-    """x_0 [n, …] of any policy for a quick look: DDIM with η = 0 that visits `steps` of the T levels.
-
-    A step's mean c⁰_t x̂_0 + c¹_t x_t tells x̂_0, with whatever steers the policy in it; all noise is in x_T.
-    """
-    schedule = policy.schedule
-    if not 1 <= count("steps", steps) <= schedule.T:
-        raise ValueError(f"steps must lie in 1..{schedule.T}, got {steps}")
-    levels = torch.linspace(schedule.T, 0, steps + 1).round().int().tolist()
-    device = schedule.sigma.device
-    x = torch.randn(count("n", n), *policy.shape, device=device, generator=generator)
-    for t, s in itertools.pairwise(levels):
-        x_0 = (policy.mean(x, t) - schedule.carry[t] * x) / schedule.signal[t]
-        epsilon = (x - schedule.alpha_bar[t].sqrt() * x_0) / schedule.noise[t].sqrt()
-        x = schedule.alpha_bar[s].sqrt() * x_0 + schedule.noise[s].sqrt() * epsilon
-    return x

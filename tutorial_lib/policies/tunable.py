@@ -1,4 +1,4 @@
-r"""What of an image model is tuned: one switch, `tunable(pretrained, how)`.
+r"""What of a model is tuned: one switch, `tunable(pretrained, how)`.
 
     "lora"     mean_θ of W + s B A      ≤ 10 % as many parameters, the pretrained ones frozen (`lora`)
     "full"     mean_θ of a whole copy   every parameter
@@ -13,13 +13,14 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from .checks import positive
-from .denoisers import UNetDenoiser, initial_weights
-from .lora import adapted
-from .policies import DenoisingPolicy, RetunedPolicy, SteeredPolicy, TunablePolicy, within_reach
+from ..checks import positive
+from ..denoisers import UNetDenoiser, adapted, initial_weights
+from .chain import DenoisingPolicy
+from .retuned import RetunedPolicy
+from .steered import Control, SteeredPolicy, TunablePolicy, within_reach
 
 WAYS = ("lora", "full", "control")
-PACES = dict(lora=0.2, full=0.01, control=0.2)
+PACES = dict(lora=0.2, full=0.01, control=0.2)  # of images; a control of points has pace 1
 
 
 class ImageControl(nn.Module):
@@ -49,20 +50,21 @@ class ImageControl(nn.Module):
 
 
 def tunable(
-    pretrained: DenoisingPolicy, how: str = "lora", *, rank: int = 4, generator: torch.Generator
+    pretrained: DenoisingPolicy, how: str | None = None, *, rank: int = 4, generator: torch.Generator
 ) -> TunablePolicy:
-    """A policy to fine-tune, equal to `pretrained`, which stays as it is. how: "lora", "full" or "control".
+    """A policy to fine-tune, equal to `pretrained`, which stays as it is. how: "lora", "full" or "control"; None is
+    "control" for points and "lora" for images.
 
     rank: of the adapters; the generator draws the initial weights of adapters and control.
     """
-    policy: TunablePolicy
+    points = len(pretrained.shape) == 1
+    how = how or ("control" if points else "lora")
+    if how == "control" and points:
+        return SteeredPolicy(pretrained, Control(pretrained, generator=generator))
+    if how == "control":
+        return SteeredPolicy(pretrained, ImageControl(pretrained, generator=generator), pace=PACES[how])
     if how == "lora":
-        policy = RetunedPolicy(pretrained, adapted(pretrained.denoiser, rank, generator=generator))
-    elif how == "full":
-        policy = RetunedPolicy(pretrained, copy.deepcopy(pretrained.denoiser).requires_grad_())
-    elif how == "control":
-        policy = SteeredPolicy(pretrained, ImageControl(pretrained, generator=generator))
-    else:
-        raise ValueError(f"unknown way to tune {how!r}; known: {', '.join(WAYS)}")
-    policy.pace = PACES[how]
-    return policy
+        return RetunedPolicy(pretrained, adapted(pretrained.denoiser, rank, generator=generator), pace=PACES[how])
+    if how == "full":
+        return RetunedPolicy(pretrained, copy.deepcopy(pretrained.denoiser).requires_grad_(), pace=PACES[how])
+    raise ValueError(f"unknown way to tune {how!r}; known: {', '.join(WAYS)}")

@@ -1,8 +1,8 @@
-"""Make the shipped assets: `python -m tutorial_lib.assets [NAME …]`; without a name, all of them.
+"""Make the shipped assets: `python -m tutorial_lib.recipes [NAME …]`; without a name, all of them.
 
 Each denoiser is pretrained by `training.pretrain` from a fixed seed; the banks are drawn from the finished digits
 policy and scored by its rewards, one of which needs the classifier. What is fine-tuned has its recipes in `ring`,
-`lora` and `digits`.
+`adapters` and `amortised_digits`.
 """
 
 import argparse
@@ -14,13 +14,16 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from .. import digit_data, worlds
-from ..denoisers import initial_weights
-from ..image_rewards import ImageClassifier, train
+from .. import worlds
+from ..assets import manifest, save
+from ..denoisers import Denoiser, initial_weights, pretrain
+from ..denoisers.pretraining import Data
 from ..policies import rollout
-from ..rewards import query
-from ..training import Data, pretrain
-from . import digits, lora, manifest, ring, save
+from ..rewards import ImageClassifier, query
+from ..rewards.learned import train
+from ..worlds.digits import untrained_digits
+from ..worlds.plane import SAMPLERS, untrained
+from . import adapters, amortised_digits, ring
 
 POINTS: dict[str, Any] = dict(seed=0, steps=15000, batch=1024, learning_rate=1e-2)
 RECIPES: dict[str, dict[str, Any]] = {
@@ -34,14 +37,16 @@ RECIPES: dict[str, dict[str, Any]] = {
     "digits_bank": dict(data="samples of the digits asset", seed=0, samples=16384),
     "digits_rewards": dict(data="rewards of samples of the digits asset", seed=1, samples=65536),
 }
-RECIPES |= ring.RECIPES | lora.RECIPES | digits.RECIPES
+TUNED = (ring, adapters, amortised_digits)
+for kind in TUNED:
+    RECIPES |= kind.RECIPES
 DENOISER, CLASSIFIER = dict(denoiser="digits"), dict(classifier="digit_classifier")
 MADE_FROM = dict(digits_bank=DENOISER, digits_rewards=DENOISER | CLASSIFIER)  # whose hashes the recipe keeps
 BATCH = 1024  # samples drawn at a time
 
 
 def command(name: str) -> str:
-    return f"python -m tutorial_lib.assets {name}"
+    return f"python -m tutorial_lib.recipes {name}"
 
 
 def make_denoiser(name: str) -> None:
@@ -49,9 +54,9 @@ def make_denoiser(name: str) -> None:
     recipe = RECIPES[name]
     seed, steps = recipe["seed"], recipe["steps"]
     with initial_weights(seed):
-        denoiser = worlds.untrained(name)
+        denoiser: Denoiser = untrained_digits() if name == "digits" else untrained()
     data: Data
-    data, labels = worlds.digit_images() if name == "digits" else (worlds.SAMPLERS[name], None)
+    data, labels = worlds.digit_images() if name == "digits" else (SAMPLERS[name], None)
     training = pretrain(
         denoiser,
         data,
@@ -76,7 +81,7 @@ def make_classifier() -> None:
     """Train p(y|x) and save it with its accuracy on the digits that it has not seen."""
     recipe = RECIPES["digit_classifier"]
     images, labels = worlds.digit_images()
-    unseen = digit_data.held_out(len(images))
+    unseen = worlds.held_out(len(images))
     with initial_weights(recipe["seed"]):
         classifier = ImageClassifier()
     options = {key: recipe[key] for key in ("steps", "batch", "learning_rate", "noise")}
@@ -117,7 +122,7 @@ def make_rewards() -> None:
 def scores(x: Tensor) -> dict[str, Tensor]:
     """Rewards as float32; label and nearest in as few bytes as their meaning needs."""
     rewards = {name: query(reward, x) for name, reward in worlds.digits().rewards.items()}
-    seen = digit_data.described(x)
+    seen = worlds.described(x)
     return rewards | dict(label=seen["label"].to(torch.uint8), nearest=seen["nearest"].half())
 
 
@@ -128,14 +133,10 @@ def save_drawn(name: str, tensors: dict[str, Tensor], start: float) -> None:
 
 
 def make(name: str) -> None:
-    if name in ring.RECIPES:
-        ring.make(name, command(name))
-    elif name in lora.RECIPES:
-        lora.make(name, command(name))
-    elif name in digits.RECIPES:
-        digits.make(name, command(name))
-    else:
-        MAKERS[name]() if name in MAKERS else make_denoiser(name)
+    for kind in TUNED:
+        if name in kind.RECIPES:
+            return kind.make(name, command(name))
+    MAKERS[name]() if name in MAKERS else make_denoiser(name)
 
 
 MAKERS: dict[str, Callable[[], None]] = dict(
@@ -144,7 +145,9 @@ MAKERS: dict[str, Callable[[], None]] = dict(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tutorial_lib.assets", description="Make the shipped assets again.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tutorial_lib.recipes", description="Make the shipped assets again."
+    )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(RECIPES)}; none means all")
     names = parser.parse_args().names or list(RECIPES)
     if unknown := [name for name in names if name not in RECIPES]:

@@ -1,21 +1,19 @@
 """The recipes of the digits' adapters: the pretrained digits fine-tuned for a reward, at its own α, A and B alone kept.
 
 By reward backpropagation where the reward has a gradient, by soft PPO where it has none. Two to ten minutes each on
-one core; `worlds.tuned_digits` puts them to use.
+one core; `worlds.shipped.digits_at_one_alpha` puts them to use.
 """
 
 from typing import Any
 
 import torch
 
-from .. import worlds
+from .. import algorithms, worlds
 from ..algorithms import run
-from ..lora import adapters
+from ..assets import manifest, save
+from ..denoisers import adapters
 from ..metrics import evaluate
-from ..policies import RetunedPolicy
-from ..tuning import tunable
-from . import manifest, save
-from .ring import ALGORITHMS
+from ..policies import RetunedPolicy, tunable
 
 BACKPROP: dict[str, Any] = dict(algorithm="reward_backprop", iterations=60, n=12, learning_rate=2e-3)
 LONGER = BACKPROP | dict(iterations=100, learning_rate=3e-3)
@@ -37,7 +35,7 @@ def make(name: str, command: str) -> None:
     world, generator = worlds.digits().with_reward(recipe["reward"]), torch.Generator().manual_seed(recipe["seed"])
     policy = tunable(world.pretrained, "lora", generator=torch.Generator().manual_seed(recipe["seed"]))
     options = {key: value for key, value in PLANS[recipe["reward"]].items() if key != "algorithm"}
-    fine_tune = ALGORITHMS[recipe["algorithm"]].fine_tune
+    fine_tune = getattr(algorithms, recipe["algorithm"]).fine_tune
     training = fine_tune(policy, world.reward, alpha=world.alpha, generator=generator, **options)
     last = run(training, progress=True)[-1]
     report = evaluate(policy, world.reward, alpha=world.alpha, n=512, generator=torch.Generator().manual_seed(99))

@@ -1,6 +1,6 @@
-"""The recipes of the policies in `tuned`: each algorithm on the ring, α drawn log-uniformly from the whole range.
+"""The recipes of the ring's policies in `worlds.shipped`: each algorithm on every α of a range.
 
-Queries, n × iterations, are three to ten times those at one α. A run takes one to four minutes on one core.
+Queries, 16 members × n × iterations, are three to ten times those at one α. A run takes minutes on one core.
 """
 
 from typing import Any
@@ -8,27 +8,21 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from .. import tuned, worlds
-from ..algorithms import path_consistency, reward_backprop, reward_weighted_mle, soft_ppo
-from ..amortised import AmortisedPolicy
+from .. import algorithms, worlds
+from ..amortised import AmortisedPolicy, fine_tune
+from ..assets import save
 from ..denoisers import initial_weights
-from . import save
+from ..worlds import shipped
 
-ALGORITHMS = dict(
-    soft_ppo=soft_ppo,
-    reward_backprop=reward_backprop,
-    reward_weighted_mle=reward_weighted_mle,
-    path_consistency=path_consistency,
-)
 OPTIONS: dict[str, dict[str, Any]] = dict(
-    soft_ppo=dict(iterations=300, n=512),
-    reward_backprop=dict(iterations=300, n=512),
-    reward_weighted_mle=dict(iterations=20, n=8192, updates=40, batch=9600),
-    path_consistency=dict(iterations=200, n=512),
+    soft_ppo=dict(iterations=75, n=128),
+    reward_backprop=dict(iterations=120, n=80),
+    reward_weighted_mle=dict(iterations=20, n=512, updates=40, batch=600),
+    path_consistency=dict(iterations=100, n=64),
 )
 RECIPES: dict[str, dict[str, Any]] = {
-    tuned.asset(name): dict(data=f"rollouts of worlds.{tuned.WORLD}", algorithm=name, seed=0, options=OPTIONS[name])
-    for name in ALGORITHMS
+    shipped.ring_asset(name): dict(data="rollouts of worlds.ring", algorithm=name, seed=0, options=options)
+    for name, options in OPTIONS.items()
 }
 
 
@@ -37,14 +31,13 @@ def make(name: str, command: str) -> None:
     recipe = RECIPES[name]
     algorithm, seconds = recipe["algorithm"], 0.0
     tensors: dict[str, torch.Tensor] = {}
-    for reward in tuned.REWARDS[algorithm]:
-        world = worlds.make(tuned.WORLD).with_reward(reward)
+    for reward in shipped.RING[algorithm]:
+        world = worlds.ring().with_reward(reward)
         with initial_weights(recipe["seed"]):
             policy = AmortisedPolicy(world.pretrained)
         generator = torch.Generator().manual_seed(recipe["seed"])
-        steps = ALGORITHMS[algorithm].fine_tune(
-            policy, world.reward, alpha=policy.alphas, generator=generator, **recipe["options"]
-        )
+        method = getattr(algorithms, algorithm)
+        steps = fine_tune(method, policy, world.reward, generator=generator, **recipe["options"])
         for step in tqdm(steps, total=recipe["options"]["iterations"], desc=f"{name}, {reward}"):
             last = step.seconds
         seconds += last

@@ -1,63 +1,13 @@
-r"""Rewards r(x_0): any callable [B, …] → [B] will do; the worlds use these (§7 sorts them by what is known).
-
-A reward is asked through `query`, which checks what comes back.
-"""
+r"""Rewards that are known (§7.1): functions of points [B, 2] or images [B, C, H, W] → [B], used by the worlds."""
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from .checks import positive
-
-Reward = Callable[[Tensor], Tensor]
-
-
-def query(reward: Reward, x_0: Tensor) -> Tensor:
-    """reward(x_0), [B, …] → [B], yes and no as 1 and 0; ValueError naming the shape or the share that is not finite."""
-    values = reward(x_0)
-    if not isinstance(values, Tensor) or values.shape != x_0.shape[:1]:
-        came = list(values.shape) if isinstance(values, Tensor) else type(values).__name__
-        raise ValueError(
-            f"reward {name_of(reward)} must return shape {[len(x_0)]} for x_0 {list(x_0.shape)}, got {came}"
-        )
-    bad = ~torch.isfinite(values.detach())
-    if bad.any():
-        share = bad.float().mean().item()
-        raise ValueError(f"reward {name_of(reward)} returned NaN or infinity for {share:.1%} of {len(x_0)} samples")
-    return values.to(x_0.dtype) if values.dtype == torch.bool else values
-
-
-def query_slope(reward: Reward, x_0: Tensor) -> Tensor:
-    """`query` at an x_0 that needs a gradient; ValueError for a reward that passes none on."""
-    try:
-        values = query(reward, x_0)
-    except RuntimeError as problem:
-        if "requires grad" not in str(problem):  # what .numpy() says
-            raise
-        values = x_0.new_zeros(len(x_0))
-    if not values.requires_grad:
-        raise ValueError(
-            f"expected a differentiable reward, got {name_of(reward)}, which gives no gradient; soft_ppo, "
-            f"reward_weighted_mle and path_consistency need none, nor does sequential_monte_carlo"
-        )
-    return values
-
-
-def name_of(reward: Reward) -> str:
-    return getattr(reward, "__name__", type(reward).__name__)
-
-
-class QueryCounter:
-    """A reward that counts the samples it is asked about, in `queries`."""
-
-    def __init__(self, reward: Reward):
-        self.reward, self.queries, self.__name__ = reward, 0, name_of(reward)
-
-    def __call__(self, x_0: Tensor) -> Tensor:
-        self.queries += len(x_0)
-        return self.reward(x_0)
+from ..checks import positive
+from .queries import Reward
 
 
 def _named(name: str, reward: Reward) -> Reward:

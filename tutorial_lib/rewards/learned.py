@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .checks import batch_of, count, finite, positive, whole
-from .training import PretrainingStep
+from ..checks import batch_of, count, finite, positive, whole
+from ..denoisers.pretraining import PretrainingStep
 
 
 class ImageClassifier(nn.Module):

@@ -1,6 +1,6 @@
-"""What is known about the digits: the images themselves, who reads them, and what the pretrained policy draws.
+r"""The world of handwritten digits, images [n, 1, 8, 8] in [−1, 1]: the data, who reads them, and a learned denoiser.
 
-Images are [n, 1, 8, 8] in [−1, 1].
+A bank of samples of the pretrained policy, scored by every reward, is its frontier.
 """
 
 import functools
@@ -8,11 +8,37 @@ import functools
 import torch
 from torch import Tensor
 
-from . import assets
-from .denoisers import initial_weights
-from .image_rewards import FewLabels, ImageClassifier
+from .. import assets, rewards
+from ..checks import count
+from ..denoisers import UNetDenoiser, initial_weights
+from ..metrics import Standing, standing
+from ..rewards import FewLabels, ImageClassifier, log_probability
+from ..schedules import NoiseSchedule
+from .world import Choice, Device, World, draw, make_world
 
-Device = torch.device | str | None
+
+def digits(*, label: int = 8, device: Device = None) -> World:
+    """Handwritten digits, 8 × 8; the denoiser takes a label 0..9, or none. label: the y of the reward log p(y|x).
+
+    At its α each reward's optimum lies at least 1.5 pretrained standard deviations up.
+    """
+    chosen: Choice = dict(
+        ink=(rewards.ink, 0.02),
+        symmetry=(rewards.symmetry, 0.04),
+        compressed_size=(rewards.compressed_size, 2.0),
+        log_probability=(log_probability(digit_classifier(device=device), label), 1.0),
+        few_labels=(few_labels, 0.08),
+    )
+    with initial_weights():
+        denoiser = untrained_digits(device=device)
+    denoiser.load_state_dict(assets.load("digits"))
+    denoiser.eval().requires_grad_(False)
+    return make_world("digits", denoiser, chosen, data=lambda n, *, generator: draw(digit_images()[0], n, generator))
+
+
+def untrained_digits(*, device: Device = None) -> UNetDenoiser:
+    """The network of the digits, with random weights."""
+    return UNetDenoiser(NoiseSchedule.cosine(50, device=device)).to(device)
 
 
 @functools.cache
@@ -77,3 +103,9 @@ def digits_rewards(*, device: Device = None) -> dict[str, Tensor]:
 def digits_bank(*, device: Device = None) -> Tensor:
     """16384 samples of the pretrained digits policy, [N, 1, 8, 8] in [−1, 1]: the image world's Monte Carlo."""
     return assets.load("digits_bank")["images"].to(device).float().unsqueeze(1) / 127.5 - 1
+
+
+def pretrained_standing(reward: str, *, n: int = 1024) -> Standing:
+    """Where the pretrained policy stands: that reward of all of the bank, the variety of n of its digits."""
+    values = digits_rewards()[reward].float()
+    return standing(digits_bank()[: count("n", n, least=3)], values, torch.zeros(len(values)), described)

@@ -1,0 +1,40 @@
+"""Metrics: J with its standard error, distances beside their floor, variety, and the place against a frontier."""
+
+from .distances import Compared, compare, energy_distance, sliced_wasserstein
+from .diversity import (
+    class_entropy,
+    class_entropy_error,
+    entropy,
+    mean_distance,
+    mean_distance_error,
+    mode_shares,
+    modes_covered,
+)
+from .pairs import Pairs, before_after, sorted_pairs
+from .report import Report, evaluate, quiet_objective, rollout_with_kl
+from .standing import Standing, policy_standing, standing, standings_table
+
+__all__ = [
+    "Compared",
+    "Pairs",
+    "Report",
+    "Standing",
+    "before_after",
+    "class_entropy",
+    "class_entropy_error",
+    "compare",
+    "energy_distance",
+    "entropy",
+    "evaluate",
+    "mean_distance",
+    "mean_distance_error",
+    "mode_shares",
+    "modes_covered",
+    "policy_standing",
+    "quiet_objective",
+    "rollout_with_kl",
+    "sliced_wasserstein",
+    "sorted_pairs",
+    "standing",
+    "standings_table",
+]

@@ -1,0 +1,28 @@
+"""Policies: the denoising chain as a thing that acts (§1.1, §3), pretrained or to be tuned, and its rollouts."""
+
+from .chain import DenoisingPolicy, Policy, Recorded, Trajectory, log_ratio
+from .retuned import RetunedPolicy
+from .rollouts import ddim, glimpse, record, rollout, rollout_with
+from .steered import Control, SteeredPolicy, TunablePolicy, within_reach
+from .tunable import WAYS, ImageControl, tunable
+
+__all__ = [
+    "WAYS",
+    "Control",
+    "DenoisingPolicy",
+    "ImageControl",
+    "Policy",
+    "Recorded",
+    "RetunedPolicy",
+    "SteeredPolicy",
+    "Trajectory",
+    "TunablePolicy",
+    "ddim",
+    "glimpse",
+    "log_ratio",
+    "record",
+    "rollout",
+    "rollout_with",
+    "tunable",
+    "within_reach",
+]
