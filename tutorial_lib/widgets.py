@@ -113,7 +113,7 @@ def together(controls: Sequence[Any], respond: Callable[..., None], *shown: Any)
     """
     half = -(-len(controls) // 2)
     usual = (ui.HBox([ui.VBox(list(controls[:half])), ui.VBox(list(controls[half:]))]), *shown)
-    box, alarm = ui.VBox(usual), ui.HTML()
+    box, alarm = ui.VBox(usual), ui.HTML().add_class("alarm")
 
     def changed(_: object = None) -> None:
         try:
@@ -132,6 +132,6 @@ def together(controls: Sequence[Any], respond: Callable[..., None], *shown: Any)
 
 
 def in_red(problem: Exception) -> str:
-    """One line of HTML: what went wrong, and that the picture above does not show it."""
+    """One line of HTML: what went wrong, and which setting the picture shows."""
     told = html.escape(f"{type(problem).__name__}: {problem}".removesuffix(": "))
-    return f'<span style="color: {plots.ALARM}"><b>{told}</b>. The picture is still that of the setting before.</span>'
+    return f'<span style="color: {plots.ALARM}"><b>{told}</b>. The picture shows the last setting that worked.</span>'
