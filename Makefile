@@ -11,6 +11,9 @@ READY := .venv/.ready-$(VERSION)
 # JupyterLab refuses to run as root unless it is told to, which a container needs.
 ROOT_FLAG := $(if $(filter 0,$(shell id -u)),--allow-root)
 
+# .jupyter holds what keeps JupyterLab from asking for news, updates and extensions, here and in the browser tests.
+QUIET := JUPYTER_CONFIG_PATH=".jupyter$${JUPYTER_CONFIG_PATH:+:$$JUPYTER_CONFIG_PATH}"
+
 # Two test workers with one thread each; what measures time runs alone and gets both cores.
 PARALLEL := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 ALONE := OMP_NUM_THREADS=2 MKL_NUM_THREADS=2 $(BIN)/pytest
@@ -24,7 +27,7 @@ help: ## say what each target does
 	@echo "PYTHON=... picks the interpreter (3.11 or newer); ARGS=... is passed on by lab."
 
 lab: $(READY) ## open the notebooks in JupyterLab, on this machine only
-	$(BIN)/jupyter lab --ip=127.0.0.1 $(ROOT_FLAG) --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(ARGS)
+	$(QUIET) $(BIN)/jupyter lab --ip=127.0.0.1 $(ROOT_FLAG) --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(ARGS)
 
 test: check ## run everything: lint, types, tests, claims, browser, notebooks
 	$(PARALLEL) tests/ --ignore=tests/browser
@@ -46,7 +49,7 @@ bench: $(READY) ## run every benchmark
 	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
 assets: $(READY) ## train the shipped checkpoints again
-	$(BIN)/python -m tutorial_lib.assets
+	$(BIN)/python -m tutorial_lib.recipes
 
 clean: ## remove the environment and every cache
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info

@@ -10,11 +10,10 @@ import json
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -33,21 +32,12 @@ CHROMIUM_FLAGS = [
     "--disable-sync",
     "--no-first-run",
 ]
-# JupyterLab asks a newcomer about news; a test does not want that. All else is as a reader has it.
-SETTINGS = {
-    "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
-}
+CONFIG = Path(__file__).parents[2] / ".jupyter"  # what `make lab` gives a reader
 PICTURES = ".tutorial-widget img"
 
 
 def find_chromium() -> str | None:
     return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Lab:
@@ -60,18 +50,10 @@ class Lab:
         return f"http://127.0.0.1:{self.port}/{path}?reset&token={self.token}"
 
 
-def write_settings(folder: Path) -> None:
-    for name, values in SETTINGS.items():
-        file = folder / "@jupyterlab" / f"{name}.jupyterlab-settings"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(values))
-
-
 @contextmanager
-def running_lab(root: Path, state: Path) -> Iterator[Lab]:
-    """JupyterLab on `root`, with every file it keeps for itself under `state`."""
-    lab = Lab(root, free_port(), secrets.token_hex(16))
-    write_settings(state / "settings")
+def running_lab(root: Path, state: Path, extra: Mapping[str, str] | None = None) -> Iterator[Lab]:
+    """JupyterLab on `root` as a reader has it, with every file it keeps for itself under `state`, and with `extra`
+    variables in its environment. It finds a free port by itself, so that several can start at once."""
     folders = {
         "JUPYTERLAB_SETTINGS_DIR": "settings",
         "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
@@ -79,30 +61,34 @@ def running_lab(root: Path, state: Path) -> Iterator[Lab]:
         "JUPYTER_RUNTIME_DIR": "runtime",
         "IPYTHONDIR": "ipython",
     }
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={lab.port}"]
-    command += ["--ServerApp.port_retries=0", f"--IdentityProvider.token={lab.token}", f"--ServerApp.root_dir={root}"]
+    token = secrets.token_hex(16)
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", "--port=0"]
+    command += [f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={root}"]
     command += ["--LabApp.expose_app_in_browser=True", "--allow-root"]
     environment = os.environ | {name: str(state / folder) for name, folder in folders.items()}
+    environment |= {"JUPYTER_CONFIG_PATH": str(CONFIG), **(extra or {})}
     log = state / "lab.log"
     with log.open("w") as output:
         server = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
         try:
-            wait_until_up(lab, server, log)
-            yield lab
+            yield wait_until_up(root, token, server, state)
         finally:
             server.terminate()
             server.wait(timeout=30)
 
 
-def wait_until_up(lab: Lab, server: subprocess.Popen, log: Path, timeout: float = 60) -> None:
+def wait_until_up(root: Path, token: str, server: subprocess.Popen, state: Path, timeout: float = 60) -> Lab:
+    """The lab, once it answers at the port that it wrote down."""
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline and server.poll() is None:
         try:
+            told = json.loads((state / "runtime" / f"jpserver-{server.pid}.json").read_text())
+            lab = Lab(root, told["port"], token)
             urlopen(lab.address("api/status"), timeout=5).close()
-            return
-        except URLError:
+            return lab
+        except (FileNotFoundError, ValueError, URLError):  # not there, half written, not listening yet
             time.sleep(0.2)
-    raise RuntimeError(f"JupyterLab did not start in {timeout:.0f} s:\n{log.read_text()[-3000:]}")
+    raise RuntimeError(f"JupyterLab did not start in {timeout:.0f} s:\n{(state / 'lab.log').read_text()[-3000:]}")
 
 
 OPEN = """async name => {
