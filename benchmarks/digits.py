@@ -25,16 +25,14 @@ from torch import Tensor
 
 from tutorial_lib import worlds
 from tutorial_lib.algorithms import path_consistency, reward_backprop, reward_weighted_mle, run, soft_ppo
-from tutorial_lib.digit_data import described, digits_rewards
-from tutorial_lib.diversity import class_entropy, mean_distance
 from tutorial_lib.exact import Frontier
 from tutorial_lib.guidance import sequential_monte_carlo
 from tutorial_lib.guidance.value_weighted import ValueWeightedPolicy
 from tutorial_lib.guidance.values import Tweedie
-from tutorial_lib.policies import Recorded, record
+from tutorial_lib.metrics import class_entropy, mean_distance
+from tutorial_lib.policies import WAYS, Recorded, record, tunable
 from tutorial_lib.rewards import query
-from tutorial_lib.tuning import WAYS, tunable
-from tutorial_lib.worlds import World
+from tutorial_lib.worlds import World, described, digits_rewards
 
 SAMPLES = 512  # behind each number
 PLANS: Mapping[str, tuple[ModuleType, dict[str, Any]]] = {

@@ -16,8 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from tutorial_lib import worlds
-from tutorial_lib.denoisers import Denoiser, UNetDenoiser
-from tutorial_lib.lora import adapted
+from tutorial_lib.denoisers import Denoiser, UNetDenoiser, adapted
 from tutorial_lib.policies import DenoisingPolicy, glimpse, rollout
 from tutorial_lib.rewards import ink
 

@@ -26,8 +26,8 @@ def measure(kind: str) -> None:
 
     from tutorial_lib import worlds
     from tutorial_lib.algorithms import reward_backprop
+    from tutorial_lib.notebooks.s05_2_reward_backpropagation.view import peak_bytes
     from tutorial_lib.policies import SteeredPolicy, rollout
-    from tutorial_lib.views.reward_backprop import peak_bytes
 
     torch.manual_seed(0)
     world, generator = worlds.ring(T), torch.Generator().manual_seed(0)

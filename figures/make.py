@@ -15,7 +15,7 @@ from matplotlib.patches import ConnectionPatch
 
 from tutorial_lib import plots, worlds
 from tutorial_lib.exact import Frontier, TiltedDensity
-from tutorial_lib.views import theory
+from tutorial_lib.notebooks.s04_theory import view as theory
 
 HERE = Path(__file__).parent
 ALPHAS = (10.0, 2.0, 0.5, 0.05)

@@ -6,12 +6,11 @@ from typing import Any
 import torch
 
 from tutorial_lib import worlds
-from tutorial_lib.digit_data import described, digits_rewards
-from tutorial_lib.diversity import class_entropy, mean_distance
 from tutorial_lib.exact import Frontier
-from tutorial_lib.policies import record, rollout
+from tutorial_lib.metrics import class_entropy, mean_distance
+from tutorial_lib.policies import record, rollout, tunable
 from tutorial_lib.rewards import query
-from tutorial_lib.tuning import tunable
+from tutorial_lib.worlds import described, digits_rewards
 
 from ..oracles import seeded
 

@@ -5,8 +5,7 @@ import itertools
 import pytest
 import torch
 
-from tutorial_lib.denoisers import PREDICTIONS, MLPDenoiser, convert
-from tutorial_lib.training import pretrain
+from tutorial_lib.denoisers import PREDICTIONS, MLPDenoiser, convert, pretrain
 from tutorial_lib.worlds import ring
 
 CLAIM = dict(
@@ -16,7 +15,7 @@ CLAIM = dict(
     "denoising loss is minimised by the exact score: a trained network's score error, as a share of the score's "
     "energy, averaged over t.",
     notebook="01_1_diffusion_models",
-    function="tutorial_lib.training.pretrain",
+    function="tutorial_lib.denoisers.pretrain",
 )
 
 

@@ -7,12 +7,11 @@ cloud, with learned ones: networks for p(x) and p(x|best third), fine-tuned by b
 import pytest
 import torch
 
-from tutorial_lib.denoisers import MLPDenoiser
+from tutorial_lib.denoisers import MLPDenoiser, pretrain
 from tutorial_lib.guidance import classifier_free
+from tutorial_lib.notebooks.s01_2_why_reinforcement_learning import view as beyond_data
+from tutorial_lib.notebooks.s01_2_why_reinforcement_learning.view import CUT, SCHEDULE, law, summary, truth
 from tutorial_lib.policies import Control, DenoisingPolicy, SteeredPolicy, rollout
-from tutorial_lib.training import pretrain
-from tutorial_lib.views import beyond_data
-from tutorial_lib.views.beyond_data import CUT, SCHEDULE, law, summary, truth
 
 from ..oracles import seeded
 

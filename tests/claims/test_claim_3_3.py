@@ -8,9 +8,8 @@ import torch
 
 from tutorial_lib import worlds
 from tutorial_lib.algorithms import reward_backprop, run
-from tutorial_lib.diversity import entropy, mode_shares, modes_covered
 from tutorial_lib.exact import TiltedDensity
-from tutorial_lib.metrics import evaluate
+from tutorial_lib.metrics import entropy, evaluate, mode_shares, modes_covered
 from tutorial_lib.policies import SteeredPolicy, rollout
 
 from ..oracles import RING_EXTENT, ring, ring_mixture, seeded
@@ -130,7 +129,7 @@ def test_claim_3_3_on_digits(claim):
     world, greedy = digits("ink"), beginner("ink")
     run(reward_backprop.fine_tune(greedy, world.reward, alpha=world.alpha / 1000, generator=seeded(0), **STEEP))
     drawn = dict(pretrained=pretrained_digits())
-    for name, policy in dict(tuned=worlds.tuned_digits("ink"), greedy=greedy).items():
+    for name, policy in dict(tuned=worlds.shipped.digits_at_one_alpha("ink"), greedy=greedy).items():
         drawn[name] = rollout(policy, DRAWN, generator=seeded(7)).x_0
     found = {name: variety(x) for name, x in drawn.items()}
     shown = [

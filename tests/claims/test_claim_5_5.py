@@ -1,9 +1,8 @@
 """What the backward pass keeps in memory: bytes of the tensors that autograd saves, against T."""
 
-from tutorial_lib.denoisers import UNetDenoiser
-from tutorial_lib.lora import adapters
+from tutorial_lib.denoisers import UNetDenoiser, adapters
+from tutorial_lib.notebooks.s05_2_reward_backpropagation.view import peak_bytes, saved_bytes
 from tutorial_lib.policies import RetunedPolicy, SteeredPolicy
-from tutorial_lib.views.reward_backprop import peak_bytes, saved_bytes
 
 from ..oracles import RING_REWARD, ring
 from .digit_chains import beginner, digits

@@ -5,10 +5,10 @@ import torch
 
 from tutorial_lib import worlds
 from tutorial_lib.algorithms import reward_backprop, run
-from tutorial_lib.digit_data import described
-from tutorial_lib.diversity import modes_covered
 from tutorial_lib.exact import TiltedDensity
+from tutorial_lib.metrics import modes_covered
 from tutorial_lib.policies import SteeredPolicy, rollout
+from tutorial_lib.worlds import described
 
 from ..oracles import RING_EXTENT, ring, ring_mixture, seeded
 from .digit_chains import DRAWN, STEEP, bank, beginner, digits, frontier, variety
@@ -62,7 +62,7 @@ def test_claim_5_7_on_digits_classes_fall_with_alpha(claim):
     """A learned reward for digits with a loop, so 0, 6, 8 and 9; a class is covered from a share of 5 % on."""
     world = digits("few_labels")
     best = torch.bincount(bank()["label"], frontier("few_labels").weights(world.alpha), minlength=10)
-    policies = {world.alpha: worlds.tuned_digits("few_labels")}
+    policies = {world.alpha: worlds.shipped.digits_at_one_alpha("few_labels")}
     for alpha in (world.alpha / 10, world.alpha / 1000):
         policies[alpha] = beginner("few_labels")
         run(reward_backprop.fine_tune(policies[alpha], world.reward, alpha=alpha, generator=seeded(0), **STEEP))

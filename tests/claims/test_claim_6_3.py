@@ -4,9 +4,8 @@ import pytest
 import torch
 
 from tutorial_lib.algorithms import reward_weighted_mle
-from tutorial_lib.denoisers import Denoiser, MLPDenoiser
+from tutorial_lib.denoisers import Denoiser, MLPDenoiser, denoising_loss
 from tutorial_lib.policies import RetunedPolicy, SteeredPolicy, rollout
-from tutorial_lib.training import denoising_loss
 
 from ..oracles import RING_ALPHA, RING_REWARD, ring, seeded
 

@@ -12,8 +12,8 @@ from tutorial_lib.algorithms import ValueNetwork, path_consistency, run
 from tutorial_lib.exact import SoftValues
 from tutorial_lib.guidance import value_weighted
 from tutorial_lib.metrics import evaluate
+from tutorial_lib.notebooks.s06_3_path_consistency.view import beginner, foreign_ppo
 from tutorial_lib.policies import SteeredPolicy, Trajectory
-from tutorial_lib.views.path_consistency import beginner, foreign_ppo
 
 from ..oracles import seeded
 from .linear_chains import LinearChain, pretrained

@@ -3,9 +3,9 @@
 import torch
 
 from tutorial_lib import worlds
-from tutorial_lib.digit_data import digit_images, digits_rewards
+from tutorial_lib.notebooks.s06_digits.guidance_view import judged
 from tutorial_lib.policies import rollout
-from tutorial_lib.views.digit_guidance import judged
+from tutorial_lib.worlds import digit_images, digits_rewards
 
 from ..oracles import seeded
 from .digit_chains import DRAWN, pretrained_digits
@@ -21,7 +21,7 @@ CLAIM = dict(
 
 
 def test_claim_8_3_a_model_of_eights(claim):
-    x_0 = rollout(worlds.tuned_digits("log_probability"), DRAWN, generator=seeded(7)).x_0
+    x_0 = rollout(worlds.shipped.digits_at_one_alpha("log_probability"), DRAWN, generator=seeded(7)).x_0
     before, after = judged(pretrained_digits(), 8), judged(x_0, 8)
     bank = digits_rewards()
     optimum = float(bank["log_probability"].double().softmax(0) @ (bank["label"] == 8).double())

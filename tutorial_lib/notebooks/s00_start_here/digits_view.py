@@ -16,12 +16,12 @@ import torch
 from scipy.interpolate import PchipInterpolator
 from torch import Tensor
 
-from .. import plots, tuned, worlds
-from ..digit_data import digits_rewards
-from ..exact import Frontier, FrontierPoint
-from ..policies import Policy, glimpse
-from ..rewards import Reward, query
-from ..widgets import Picture, choice, log_slider, moving_image, together, words
+from ... import plots, worlds
+from ...exact import Frontier, FrontierPoint
+from ...policies import Policy, glimpse
+from ...rewards import Reward, query
+from ...widgets import Picture, choice, log_slider, moving_image, together, words
+from ...worlds import digits_rewards
 
 SIDE = 6
 WALL = SIDE**2
@@ -37,7 +37,7 @@ class Scene:
     bank: the images' own rewards. They are kept in bytes, cut to [−1, 1], which is why the frontier is drawn from
     rewards that were taken before (`digits_rewards`): those are of what a policy draws.
     order: places of the live wall's noise, sorted by the reward that the pretrained policy makes of it.
-    measured: the tuned policy's reward and KL at a few α (`tuned.digits_measured`), where one is shipped.
+    measured: the tuned policy's reward and KL at a few α (`shipped.digits_measured`), where one is shipped.
     """
 
     reward_name: str
@@ -65,7 +65,7 @@ def scene(reward_name: str) -> Scene:
     live = live_wall(world.pretrained)
     with torch.no_grad():
         places = query(world.reward, live).argsort()
-    measured = tuned.digits_measured(reward_name) if reward_name in tuned.DIGITS else None
+    measured = worlds.shipped.digits_measured(reward_name) if reward_name in worlds.shipped.DIGITS else None
     bank = Frontier(rewards[order])
     return Scene(reward_name, world.reward, images[order], bank, frontier, curve, live[places], places, measured)
 
@@ -93,13 +93,13 @@ def live_wall(policy: Policy) -> Tensor:
 
 def nearest_price(scene: Scene, alpha: float) -> float:
     """α, or the end of the tuned policy's range that is nearest to it."""
-    low, high = tuned.DIGITS[scene.reward_name]
+    low, high = worlds.shipped.DIGITS[scene.reward_name]
     return min(max(alpha, low), high)
 
 
 def tuned_at(scene: Scene, alpha: float) -> Tensor:
     """The tuned policy's wall at α; the same noise at every α and in the order of the pretrained rewards."""
-    return live_wall(tuned.digits(scene.reward_name).at(nearest_price(scene, alpha)))[scene.order]
+    return live_wall(worlds.shipped.digits(scene.reward_name).at(nearest_price(scene, alpha)))[scene.order]
 
 
 def tuned_point(scene: Scene, alpha: float) -> dict[str, float]:

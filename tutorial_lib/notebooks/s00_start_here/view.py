@@ -14,17 +14,17 @@ import matplotlib.pyplot as plt
 import torch
 from torch import Tensor, nn
 
-from .. import plots, tuned, worlds
-from ..amortised import ALPHAS
-from ..exact import Frontier, FrontierPoint, GridValues, Tilt, TiltedDensity
-from ..grids import Grid
-from ..guidance.value_weighted import ValueWeightedPolicy
-from ..guidance.values import Tweedie
-from ..metrics import rollout_with_kl
-from ..policies import Policy, SteeredPolicy
-from ..rewards import query
-from ..widgets import Picture, choice, log_slider, moving_image, slider, together, words
-from ..worlds import World
+from ... import plots, worlds
+from ...amortised import ALPHAS
+from ...exact import Frontier, FrontierPoint, GridValues, Tilt, TiltedDensity
+from ...grids import Grid
+from ...guidance.value_weighted import ValueWeightedPolicy
+from ...guidance.values import Tweedie
+from ...metrics import rollout_with_kl
+from ...policies import Policy, SteeredPolicy
+from ...rewards import query
+from ...widgets import Picture, choice, log_slider, moving_image, slider, together, words
+from ...worlds import World
 
 EXACT, EXACT_VALUE, TWEEDIE = UNTRAINED = (
     "exact soft-optimal chain",
@@ -80,8 +80,8 @@ def scene(world_name: str, reward_name: str) -> Scene:
 
 def methods(world_name: str, reward_name: str) -> tuple[str, ...]:
     """What can be chosen there: trained policies are shipped for the ring, and backpropagation needs a slope."""
-    ready = world_name == tuned.WORLD
-    return (*UNTRAINED, *(name for name, by in TRAINED.items() if ready and reward_name in tuned.REWARDS[by]))
+    ready = world_name == "ring"
+    return (*UNTRAINED, *(name for name, by in TRAINED.items() if ready and reward_name in worlds.shipped.RING[by]))
 
 
 def answer(scene: Scene, alpha: float, strength: float, method: str) -> Answer:
@@ -128,7 +128,7 @@ def policy_of(scene: Scene, alpha: float, strength: float, method: str) -> Polic
     if method not in known or method == EXACT:
         raise ValueError(f"unknown method {method!r}; known: {', '.join(known)}")
     if method in TRAINED:
-        member = tuned.policy(TRAINED[method], scene.reward_name).at(alpha)
+        member = worlds.shipped.ring(TRAINED[method], scene.reward_name).at(alpha)
         return SteeredPolicy(pretrained, Scaled(member, strength))
     value = exact_value(scene, alpha) if method == EXACT_VALUE else Tweedie(pretrained, scene.world.reward)
     return ValueWeightedPolicy(pretrained, value, alpha=alpha, strength=strength)

@@ -10,8 +10,8 @@ import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from .. import plots
-from ..distributions import GaussianMixture
+from ... import plots
+from ...distributions import GaussianMixture
 
 EXTENT, CELLS, POINTS = 3.2, 91, 300  # half a map's side, cells a side, points shown
 EARLY, LATER = "#8fb4e8", plots.TUNED  # two shades of learned

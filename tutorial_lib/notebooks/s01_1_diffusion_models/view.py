@@ -18,14 +18,14 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from .. import plots, widgets
-from ..checks import count
-from ..denoisers import ExactDenoiser, convert
-from ..distributions import GaussianMixture
-from ..metrics import sliced_wasserstein
-from ..policies import DenoisingPolicy, rollout_with
-from ..schedules import NoiseSchedule
-from .denoising_figures import EXTENT, density_on_grid
+from ... import plots, widgets
+from ...checks import count
+from ...denoisers import ExactDenoiser, convert
+from ...distributions import GaussianMixture
+from ...metrics import sliced_wasserstein
+from ...policies import DenoisingPolicy, rollout_with
+from ...schedules import NoiseSchedule
+from .figures import EXTENT, density_on_grid
 
 STEPS = (5, 10, 20, 50, 100)  # the values of T; each divides the last
 ETAS = (0.0, 0.25, 0.5, 0.75, 1.0)

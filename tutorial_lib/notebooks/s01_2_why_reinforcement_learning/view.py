@@ -22,16 +22,16 @@ from sklearn.linear_model import LinearRegression
 from sklearn.preprocessing import PolynomialFeatures
 from torch import Tensor
 
-from .. import plots
-from ..checks import positive
-from ..denoisers import ExactDenoiser
-from ..distributions import GaussianMixture
-from ..grids import Grid
-from ..guidance import classifier_free
-from ..policies import DenoisingPolicy, rollout
-from ..rewards import Reward, peak
-from ..schedules import NoiseSchedule
-from ..widgets import Picture, choice, log_slider, slider, together, words
+from ... import plots
+from ...checks import positive
+from ...denoisers import ExactDenoiser
+from ...distributions import GaussianMixture
+from ...grids import Grid
+from ...guidance import classifier_free
+from ...policies import DenoisingPolicy, rollout
+from ...rewards import Reward, peak
+from ...schedules import NoiseSchedule
+from ...widgets import Picture, choice, log_slider, slider, together, words
 
 H, T, POINTS, PARTICLES, EXTENT = 0.2, 20, 180, 300, 3.6
 CUT, CUTS, STRENGTHS, ALPHAS = -2.0, (-5.0, -0.5), (0.0, 8.0), (0.04, 4.0)

@@ -20,8 +20,8 @@ from matplotlib.patches import Rectangle
 from matplotlib.quiver import Quiver
 from torch import Tensor
 
-from .. import plots
-from ..mdp import (
+from ... import plots
+from ...mdp import (
     MOVES,
     SoftSolution,
     TabularMDP,
@@ -33,7 +33,7 @@ from ..mdp import (
     value_iteration,
     visitation,
 )
-from ..widgets import Picture, log_slider, slider, together, words
+from ...widgets import Picture, log_slider, slider, together, words
 
 SIZE, HABIT = 5, (0.3, 0.4, 0.15, 0.15)  # the habit likes up, then right
 ALPHAS, SLIPS = (0.01, 10.0), tuple(round(0.05 * i, 2) for i in range(11))

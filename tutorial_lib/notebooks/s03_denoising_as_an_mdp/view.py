@@ -19,13 +19,13 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from torch import Tensor
 
-from .. import plots
-from ..exact import TiltedDensity
-from ..guidance.value_weighted import ValueWeightedPolicy
-from ..policies import rollout_with
-from ..rewards import Reward, query
-from ..widgets import Picture, log_slider, moving_image, slider, together, words
-from ..worlds import World
+from ... import plots
+from ...exact import TiltedDensity
+from ...guidance.value_weighted import ValueWeightedPolicy
+from ...policies import rollout_with
+from ...rewards import Reward, query
+from ...widgets import Picture, log_slider, moving_image, slider, together, words
+from ...worlds import World
 
 ALPHAS, PARTICLES, SEED = (0.1, 10.0), 8, 1
 SHOWN, REACH = 3.7, 3.0  # half the side of the map, in the data's units; of the action's panel, in units of σ_t

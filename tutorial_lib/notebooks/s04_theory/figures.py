@@ -11,10 +11,10 @@ import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from .. import plots
-from ..exact import FrontierPoint, SoftValues
-from ..metrics import Compared
-from ..policies import DenoisingPolicy
+from ... import plots
+from ...exact import FrontierPoint, SoftValues
+from ...metrics import Compared
+from ...policies import DenoisingPolicy
 
 SHOWN = 3.0  # half a map's side
 SHADES = ("#f2b870", plots.TARGET, "#7a4300")  # three exact answers in one panel

@@ -23,13 +23,13 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import Normalize, to_rgb
 from torch import Tensor
 
-from .. import plots, worlds
-from ..exact import Marginal, TiltedDensity
-from ..guidance.value_weighted import ValueWeightedPolicy
-from ..policies import Trajectory, rollout, rollout_with
-from ..rewards import Reward, query
-from ..widgets import Picture, choice, log_slider, moving_image, slider, together, words
-from ..worlds import World
+from ... import plots, worlds
+from ...exact import Marginal, TiltedDensity
+from ...guidance.value_weighted import ValueWeightedPolicy
+from ...policies import Trajectory, rollout, rollout_with
+from ...rewards import Reward, query
+from ...widgets import Picture, choice, log_slider, moving_image, slider, together, words
+from ...worlds import World
 
 ALPHAS = (0.05, 10.0)
 GRID, SHOWN = 101, 3.4  # cells a side; half the side of what is shown

@@ -20,15 +20,15 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from .. import plots, worlds
-from ..algorithms import Step, soft_ppo
-from ..denoisers import initial_weights
-from ..diversity import entropy
-from ..exact import SoftValues, TiltedDensity
-from ..grids import Grid
-from ..policies import Policy, SteeredPolicy, rollout
-from ..rewards import Reward, query
-from ..widgets import Picture, moving_image, notches, slider, together, words
+from ... import plots, worlds
+from ...algorithms import Step, soft_ppo
+from ...denoisers import initial_weights
+from ...exact import SoftValues, TiltedDensity
+from ...grids import Grid
+from ...metrics import entropy
+from ...policies import Policy, SteeredPolicy, rollout
+from ...rewards import Reward, query
+from ...widgets import Picture, moving_image, notches, slider, together, words
 
 T, ITERATIONS, WIDTH, PARTICLES, EVERY = 10, 18, 64, 400, 3
 ALPHAS, CLIPS, BATCHES = (0.2, 0.5, 2.0), (0.01, 0.1, 1.0), (16, 64)

@@ -16,15 +16,15 @@ from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from .. import plots
-from ..algorithms import reward_backprop, run
-from ..denoisers import initial_weights
-from ..diversity import modes_covered
-from ..exact import TiltedDensity
-from ..policies import Policy, SteeredPolicy, rollout
-from ..rewards import Reward, query
-from ..widgets import Picture, notches, together, words
-from ..worlds import World
+from ... import plots
+from ...algorithms import reward_backprop, run
+from ...denoisers import initial_weights
+from ...exact import TiltedDensity
+from ...metrics import modes_covered
+from ...policies import Policy, SteeredPolicy, rollout
+from ...rewards import Reward, query
+from ...widgets import Picture, notches, together, words
+from ...worlds import World
 
 ALPHAS, DEPTHS = (0.01, 0.1, 0.3), (5, 20)
 ITERATIONS, PATHS = 60, 64  # of each training in a scene

@@ -22,15 +22,15 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from .. import plots, worlds
-from ..algorithms import Step, run
-from ..algorithms.reward_weighted_mle import fine_tune, share_of_samples
-from ..checks import positive
-from ..exact import SoftValues, Tilt, TiltedDensity
-from ..metrics import quiet_objective
-from ..policies import Policy, SteeredPolicy, rollout
-from ..rewards import Reward, peak, query
-from ..widgets import Picture, choice, log_slider, notches, together, words
+from ... import plots, worlds
+from ...algorithms import Step, run
+from ...algorithms.reward_weighted_mle import fine_tune, share_of_samples
+from ...checks import positive
+from ...exact import SoftValues, Tilt, TiltedDensity
+from ...metrics import quiet_objective
+from ...policies import Policy, SteeredPolicy, rollout
+from ...rewards import Reward, peak, query
+from ...widgets import Picture, choice, log_slider, notches, together, words
 
 ALPHAS, SIZES = (0.05, 5.0), (100, 500, 2500)
 REWARDS = {"a peak on the ring": peak((2.0, 0.5)), "a peak beyond the ring": peak((3.0, 1.0))}

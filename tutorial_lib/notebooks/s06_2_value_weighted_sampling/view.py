@@ -20,17 +20,17 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from torch import Tensor
 
-from .. import plots
-from ..exact import GridValues, Tilt, TiltedDensity
-from ..grids import Grid
-from ..guidance import sequential_monte_carlo
-from ..guidance.value_weighted import ValueWeightedPolicy
-from ..guidance.values import Tweedie
-from ..metrics import energy_distance, rollout_with_kl
-from ..policies import DenoisingPolicy
-from ..rewards import query
-from ..widgets import Picture, choice, moving_image, notches, slider, together, words
-from ..worlds import World
+from ... import plots
+from ...exact import GridValues, Tilt, TiltedDensity
+from ...grids import Grid
+from ...guidance import sequential_monte_carlo
+from ...guidance.value_weighted import ValueWeightedPolicy
+from ...guidance.values import Tweedie
+from ...metrics import energy_distance, rollout_with_kl
+from ...policies import DenoisingPolicy
+from ...rewards import query
+from ...widgets import Picture, choice, moving_image, notches, slider, together, words
+from ...worlds import World
 
 STEERED, CLOUD, CHOSEN = SAMPLERS = ("Algorithm 4 (slopes)", "sequential Monte Carlo", "SVDD")
 EXACT, SOFT_Q, MONTE_CARLO, TWEEDIE, FLIPPED = ESTIMATORS = (

@@ -14,10 +14,10 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from ..algorithms import Step, run
-from ..policies import DenoisingPolicy, Policy, SteeredPolicy, rollout
-from ..rewards import QueryCounter, Reward
-from ..worlds import World
+from ...algorithms import Step, run
+from ...policies import DenoisingPolicy, Policy, SteeredPolicy, rollout
+from ...rewards import QueryCounter, Reward
+from ...worlds import World
 
 Teach = Callable[[SteeredPolicy, Reward], Iterator[Step]]
 Draw = Callable[[DenoisingPolicy, Reward, int, torch.Generator], object]

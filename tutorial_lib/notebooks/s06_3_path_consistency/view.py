@@ -18,16 +18,16 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from .. import plots
-from ..algorithms import Step, Training, ValueNetwork, minibatches, path_consistency, path_kl, run, soft_ppo
-from ..checks import count
-from ..denoisers import initial_weights
-from ..exact import GaussianOptimum, TiltedDensity
-from ..metrics import quiet_objective
-from ..policies import DenoisingPolicy, Policy, SteeredPolicy, Trajectory, log_ratio, rollout
-from ..rewards import Reward
-from ..widgets import Picture, notches, together, words
-from ..worlds import World
+from ... import plots
+from ...algorithms import Step, Training, ValueNetwork, minibatches, path_consistency, path_kl, run, soft_ppo
+from ...checks import count
+from ...denoisers import initial_weights
+from ...exact import GaussianOptimum, TiltedDensity
+from ...metrics import quiet_objective
+from ...policies import DenoisingPolicy, Policy, SteeredPolicy, Trajectory, log_ratio, rollout
+from ...rewards import Reward
+from ...widgets import Picture, notches, together, words
+from ...worlds import World
 
 ALPHAS, SHARES = (0.2, 0.5, 2.0), (0.0, 0.5, 1.0)
 CONSISTENCY, PPO = METHODS = ("path consistency", "PPO")

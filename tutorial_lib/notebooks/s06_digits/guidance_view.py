@@ -17,15 +17,15 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from .. import plots, worlds
-from ..digit_data import digit_classifier, digit_images
-from ..diversity import mean_distance, mean_distance_error
-from ..guidance.classifier import ClassifierPolicy
-from ..guidance.classifier_free import ClassifierFreePolicy, given
-from ..image_rewards import ImageClassifier
-from ..policies import Policy, glimpse
-from ..widgets import Picture, moving_image, slider, together, words
-from ..worlds import World
+from ... import plots, worlds
+from ...guidance.classifier_free import ClassifierFreePolicy, given
+from ...guidance.value_weighted import ValueWeightedPolicy
+from ...guidance.values import Tweedie
+from ...metrics import mean_distance, mean_distance_error
+from ...policies import Policy, glimpse
+from ...rewards import ImageClassifier, log_probability
+from ...widgets import Picture, moving_image, slider, together, words
+from ...worlds import World, digit_classifier, digit_images
 
 METHODS = ("classifier-free", "classifier")
 NONE = "no guidance"
@@ -59,7 +59,8 @@ def policy(method: str, label: int, strength: float) -> Policy:
     if method == "classifier-free":
         return ClassifierFreePolicy(world.pretrained, given(world.pretrained, label), strength=strength)
     if method == "classifier":
-        return ClassifierPolicy(world.pretrained, classifier, label=label, strength=strength)
+        value = Tweedie(world.pretrained, log_probability(classifier, label))
+        return ValueWeightedPolicy(world.pretrained, value, alpha=1.0, strength=strength)
     raise ValueError(f"unknown method {method!r}; known: {NONE}, {', '.join(METHODS)}")
 
 

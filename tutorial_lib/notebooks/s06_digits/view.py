@@ -17,24 +17,25 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from .. import plots, worlds
-from ..digit_data import digits_bank, digits_rewards
-from ..diversity import class_entropy, class_entropy_error, mean_distance, mean_distance_error
-from ..exact import Frontier
-from ..policies import record, rollout
-from ..rewards import query
-from ..widgets import choice, moving_image, together, words
-from ..worlds import World
-from .digit_wall import (
-    SIDE,
+from ... import plots, worlds
+from ...exact import Frontier
+from ...metrics import (
+    Pairs,
     Standing,
-    Walls,
-    pretrained_standing,
-    show_standings,
-    sorted_walls,
+    class_entropy,
+    class_entropy_error,
+    mean_distance,
+    mean_distance_error,
+    sorted_pairs,
     standing,
     standings_table,
 )
+from ...metrics.pairs import SIDE
+from ...plots import show_standings
+from ...policies import record, rollout
+from ...rewards import query
+from ...widgets import choice, moving_image, together, words
+from ...worlds import World, described, digits_bank, digits_rewards, pretrained_standing
 
 PATHS, SEED = 144, 0  # of each tuned policy
 INKS = ("#b0413e", "#7a4fa3", "#1aa3a3", "#8a6d00", "#d36fa5")  # of the rewards, in their order
@@ -60,22 +61,22 @@ class Result:
         return (self.after.reward - self.before.reward) / std, self.after.reward_se / std
 
     @property
-    def walls(self) -> Walls:
+    def walls(self) -> Pairs:
         """The first SIDE² paths before and after, sorted by the reward before."""
-        return sorted_walls(pretrained_digits()[: SIDE**2], self.x_0[: SIDE**2], self.world.reward)
+        return sorted_pairs(pretrained_digits()[: SIDE**2], self.x_0[: SIDE**2], self.world.reward)
 
 
 @functools.cache
 def result(reward: str) -> Result:
     """What the policy that is shipped for a reward of `worlds.digits` makes of PATHS paths."""
-    world, policy = worlds.digits().with_reward(reward), worlds.tuned_digits(reward)
+    world, policy = worlds.digits().with_reward(reward), worlds.shipped.digits_at_one_alpha(reward)
     path, frontier = record(policy, PATHS, generator=_noise()), Frontier(digits_rewards()[reward])
     with torch.no_grad():
         r = query(world.reward, path.x_0)
     J = r - world.alpha * path.log_ratio().sum(0)  # quieter than r − α Σ KL_t, and of the same mean
     before, gain = pretrained_standing(reward), frontier.at(world.alpha).objective - float(frontier.rewards.mean())
     share = (float(J.mean()) - before.reward) / gain, float(J.std()) / len(J) ** 0.5 / gain
-    after = standing(path.x_0, r, path.kl())
+    after = standing(path.x_0, r, path.kl(), described)
     return Result(world, frontier, path.x_0, before, after, optimal_standing(world, frontier), share)
 
 
@@ -157,7 +158,7 @@ def show_variety(found: Mapping[str, Result]) -> Figure:
 
 
 def show(here: Result) -> Figure:
-    """Walls before and after from the same noise, sorted by the reward before, and the point against the frontier."""
+    """Pairs before and after from the same noise, sorted by the reward before, and the point against the frontier."""
     figure, axes = plt.subplots(1, 3, figsize=(11.5, 3.9), width_ratios=[1, 1, 1.15], layout="constrained")
     walls = here.walls
     plots.show_wall(axes[0], walls.before, columns=SIDE, title="pretrained")

@@ -1,0 +1,172 @@
+"""The rewards of images at points worked out by hand, their gradients, and the classifier against unseen digits."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from tutorial_lib import rewards, worlds
+from tutorial_lib.rewards import FewLabels, ImageClassifier, log_probability, query
+from tutorial_lib.rewards.learned import train
+from tutorial_lib.worlds import digit_classifier, digit_images, held_out
+
+from ..oracles import seeded
+
+
+def pattern(*pixels):
+    """An image of −1 with the given (row, column, value)."""
+    x = torch.full((1, 1, 8, 8), -1.0)
+    for row, column, value in pixels:
+        x[0, 0, row, column] = value
+    return x
+
+
+def test_ink_is_the_share_of_full_white_and_linear():
+    assert rewards.ink(pattern((0, 0, 1.0), (3, 5, 0.0))).item() == pytest.approx(1.5 / 64)
+    x, y = torch.randn(2, 1, 8, 8, generator=seeded(0)).split(1)
+    torch.testing.assert_close(rewards.ink(0.3 * x + 0.7 * y), 0.3 * rewards.ink(x) + 0.7 * rewards.ink(y))
+
+
+def test_symmetry_is_the_squared_difference_from_the_mirror_image():
+    assert rewards.symmetry(pattern((2, 1, 1.0))).item() == pytest.approx(-2 * 4 / 64)
+    assert rewards.symmetry(pattern((2, 1, 0.5), (2, 6, 0.5))).item() == 0
+    x = torch.randn(1, 1, 8, 8, generator=seeded(0)).requires_grad_()
+    rewards.symmetry(x).sum().backward()
+    torch.testing.assert_close(x.grad, -4 * (x - x.flip(-1)).detach() / 64)
+
+
+def test_a_plain_image_compresses_better_than_a_drawn_one():
+    plain, drawn = pattern(), pattern(*[(i, (3 * i) % 8, 0.1 * i) for i in range(8)])
+    assert rewards.compressed_size(plain) > rewards.compressed_size(drawn)
+    assert rewards.compressed_size(plain).item() == round(rewards.compressed_size(plain).item()) < 0
+    assert torch.equal(rewards.compressed_size(plain), rewards.compressed_size(plain + 0.05)), "black and white"
+
+
+def test_the_classifier_reads_digits_that_it_has_not_seen():
+    images, labels = digit_images()
+    unseen = held_out(len(images))
+    accuracy = (digit_classifier()(images[unseen]).argmax(1) == labels[unseen]).float().mean().item()
+    assert accuracy >= 0.97 and unseen.sum() == 360
+    assert set(labels[unseen].tolist()) == set(range(10))
+
+
+def test_log_probability_is_the_log_of_a_probability():
+    x, classifier = digit_images()[0][:50], digit_classifier()
+    each = torch.stack([log_probability(classifier, y)(x) for y in range(10)])
+    torch.testing.assert_close(each.exp().sum(0), torch.ones(50))
+    assert each.max() <= 0
+    world = worlds.digits(label=3)
+    torch.testing.assert_close(world.rewards["log_probability"](x), each[3])
+
+
+def test_its_gradient_is_that_of_the_cross_entropy():
+    x, classifier = digit_images()[0][:4].clone().requires_grad_(), digit_classifier()
+    (slope,) = torch.autograd.grad(log_probability(classifier, 8)(x).sum(), x)
+    loss = nn.functional.cross_entropy(classifier(x), torch.full((4,), 8), reduction="sum")
+    torch.testing.assert_close(slope, -torch.autograd.grad(loss, x)[0])
+    assert not any(p.requires_grad for p in classifier.parameters())
+
+
+def test_training_separates_bright_from_dark_and_leaves_the_global_noise_alone():
+    torch.manual_seed(0)
+    classifier, labels = ImageClassifier(classes=2), torch.arange(64) % 2
+    images = (labels.float() - 0.5).view(-1, 1, 1, 1) + 0.1 * torch.randn(64, 1, 8, 8, generator=seeded(0))
+    state = torch.get_rng_state()
+    training = train(classifier, images, labels, steps=30, batch=32, learning_rate=1e-2, noise=0.2, generator=seeded(1))
+    losses = [step.loss for step in training]
+    assert len(losses) == 30 and losses[-1] < 0.05 < losses[0] and torch.equal(state, torch.get_rng_state())
+    assert (classifier(images).argmax(1) == labels).all()
+
+
+def test_few_labels_are_the_mean_of_a_gaussian_process():
+    """Written out for three images, in float64, by the joint law of the labels and the value at x."""
+    images, labels = torch.randn(3, 1, 2, 2, generator=seeded(0)), torch.tensor([1.0, 0.0, 0.5])
+    reward, x = FewLabels(images, labels, width=1.5, noise=0.2), torch.randn(5, 1, 2, 2, generator=seeded(1))
+    for i, found in enumerate(reward(x)):
+        points = torch.cat([x[i : i + 1], images]).flatten(1).double()
+        joint = torch.exp(-torch.cdist(points, points).square() / (2 * 1.5**2))
+        known = joint[1:, 1:] + 0.04 * torch.eye(3, dtype=torch.float64)
+        expected = 0.5 + joint[0, 1:] @ torch.linalg.inv(known) @ (labels.double() - 0.5)
+        assert found.item() == pytest.approx(expected.item(), abs=1e-5)
+    far = torch.full((1, 1, 2, 2), 50.0)
+    assert reward(far).item() == pytest.approx(0.5), "far from every label it says their mean"
+
+
+def test_few_labels_keep_a_gradient_at_a_labelled_image():
+    images = torch.randn(4, 1, 8, 8, generator=seeded(0))
+    x = images[:2].clone().requires_grad_()
+    (slope,) = torch.autograd.grad(FewLabels(images, torch.arange(4.0), width=8.0)(x).sum(), x)
+    assert torch.isfinite(slope).all() and slope.abs().max() > 0
+
+
+def test_a_hundred_labels_tell_digits_with_a_loop():
+    images, labels = digit_images()
+    unseen = torch.arange(len(images)) % 17 != 0  # the labelled ones are every seventeenth
+    said, meant = worlds.few_labels(images[unseen]) > 0.5, worlds.looped(labels[unseen])
+    assert (said == meant).float().mean() > 0.9
+    assert worlds.looped(torch.arange(10)).nonzero().flatten().tolist() == [0, 6, 8, 9]
+
+
+def test_every_reward_of_the_digits_answers_and_tells_images_apart():
+    x = digit_images()[0][:200]
+    for name, reward in worlds.digits().rewards.items():
+        values = query(reward, x)
+        assert reward.__name__ == name and values.std() > 0 and not values.requires_grad
+
+
+def test_digits_are_described_by_class_and_distance():
+    images, labels = digit_images()
+    seen = worlds.described(torch.cat([images[:20], images[:1] + 0.5]))
+    assert (seen["label"][:20] == labels[:20]).sum() >= 19
+    assert seen["nearest"][:20].max() < 1e-2 and 0 < seen["nearest"][20] <= 0.5 * 8 + 1e-4
+
+
+def taught(images=None, *, labels=None, noise=0.1):
+    """A step of training on four blank images."""
+    images = torch.zeros(4, 1, 8, 8) if images is None else images
+    labels = torch.arange(4, dtype=torch.uint8) if labels is None else labels
+    options = dict(steps=1, batch=2, learning_rate=1e-3, noise=noise, generator=seeded(0))
+    return list(train(ImageClassifier(), images, labels, **options))
+
+
+def test_labels_may_be_bytes():
+    assert len(taught()) == 1
+
+
+def test_yes_and_no_are_rewards_too():
+    answers = query(lambda x: x.flatten(1).mean(1) > 0, torch.tensor([-1.0, 1.0]).view(2, 1, 1, 1))
+    assert answers.dtype == torch.float32 and answers.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: digit_classifier()(torch.zeros(2, 8, 8)), r"x must have shape \[B, 1, 8, 8\], got \[2, 8, 8\]"),
+        (lambda: log_probability(digit_classifier(), 10), "label must be a whole number in 0..9, got 10"),
+        (lambda: worlds.digits(label=-1), "label must be a whole number in 0..9, got -1"),
+        (lambda: ImageClassifier((8, 10)), r"size must be \(H, W\) with H and W divisible by 4, got \(8, 10\)"),
+        (lambda: FewLabels(torch.zeros(3, 1, 8, 8), torch.zeros(2), width=1.0), r"got \[3, 1, 8, 8\], \[2\]"),
+        (lambda: FewLabels(torch.full((2, 4), math.nan), torch.zeros(2), width=1.0), "must be finite, got NaN"),
+        (lambda: taught(torch.full((4, 1, 8, 8), math.nan)), "images must be finite, got NaN or infinity in 100.0%"),
+        (lambda: taught(noise=-1.0), "noise must be a finite number ≥ 0, got -1.0"),
+        (lambda: taught(labels=torch.tensor([0, 1, 2, 10])), r"labels? in 0..9 and none outside, got \[0, 1, 2, 10\]"),
+        (lambda: taught(torch.zeros(0, 1, 8, 8), labels=torch.zeros(0).long()), "expected at least one label in 0..9"),
+        (lambda: digit_classifier()(torch.zeros(2, 1, 8, 8).double()), "x must be of type torch.float32, as the weig"),
+        (lambda: FewLabels(torch.zeros(2, 4), torch.zeros(2), width=0.0), "width must be a finite number > 0"),
+        (lambda: worlds.few_labels(torch.zeros(2, 1, 4, 4)), r"x must have shape \[B, 1, 8, 8\]"),
+        (lambda: query(rewards.ink, torch.full((2, 1, 8, 8), math.nan)), "ink returned NaN or infinity for 100.0%"),
+    ],
+)
+def test_bad_input_is_told_so(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_training_tells_labels_of_another_length():
+    steps = train(
+        ImageClassifier(), torch.zeros(4, 1, 8, 8), torch.zeros(3), steps=1, batch=2, learning_rate=1e-3, noise=0.0,
+        generator=seeded(0),
+    )  # fmt: skip
+    with pytest.raises(ValueError, match=r"labels must have shape \[4\], one for each image, got \[3\]"):
+        next(steps)

@@ -1,0 +1,1 @@
+"""The widgets and figures of notebooks/01_1_diffusion_models.ipynb."""

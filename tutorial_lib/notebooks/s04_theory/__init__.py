@@ -1,0 +1,1 @@
+"""The widgets and figures of notebooks/04_theory.ipynb."""

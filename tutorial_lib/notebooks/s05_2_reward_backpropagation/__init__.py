@@ -1,0 +1,1 @@
+"""The widgets and figures of notebooks/05_2_reward_backpropagation.ipynb."""

@@ -1,0 +1,1 @@
+"""The widgets and figures of notebooks/06_digits.ipynb."""
