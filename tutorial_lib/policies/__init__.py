@@ -2,7 +2,7 @@
 
 from .chain import DenoisingPolicy, Policy, Recorded, Trajectory, log_ratio
 from .retuned import RetunedPolicy
-from .rollouts import ddim, glimpse, record, rollout, rollout_with
+from .rollouts import ddim, ddim_mean, glimpse, record, rollout, rollout_with
 from .steered import Control, SteeredPolicy, TunablePolicy, within_reach
 from .tunable import WAYS, ImageControl, tunable
 
@@ -18,6 +18,7 @@ __all__ = [
     "Trajectory",
     "TunablePolicy",
     "ddim",
+    "ddim_mean",
     "glimpse",
     "log_ratio",
     "record",

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..checks import count
+from ..schedules import NoiseSchedule
 from .chain import DenoisingPolicy, Policy, Recorded, Trajectory
 
 
@@ -55,6 +56,18 @@ def rollout_with(
     return Trajectory(x)
 
 
+def ddim_mean(
+    x_0: Tensor, x_t: Tensor, schedule: NoiseSchedule, t: int, s: int, *, std: Tensor | float = 0.0
+) -> Tensor:
+    """√ᾱ_s x̂_0 + √(1 − ᾱ_s − std²) ε̂, the mean of a step from x_t to x_s, s < t, whose fresh noise has `std`.
+
+    x_0: the guess at x_t, [B, …]; std: a number, or a tensor that broadcasts against it.
+    """
+    epsilon = (x_t - schedule.alpha_bar[t].sqrt() * x_0) / schedule.noise[t].sqrt()
+    kept = (schedule.noise[s] - std**2).clamp_min(0).sqrt()
+    return schedule.alpha_bar[s].sqrt() * x_0 + kept * epsilon
+
+
 def ddim(pretrained: DenoisingPolicy, n: int, *, eta: float = 0.0, generator: torch.Generator) -> Trajectory:
     """Song et al. 2021's family between the ODE (η = 0) and an SDE (η = 1): the same marginals, less and less noise.
 
@@ -66,10 +79,7 @@ def ddim(pretrained: DenoisingPolicy, n: int, *, eta: float = 0.0, generator: to
     std = eta * schedule.posterior_std
 
     def mean(x: Tensor, t: int) -> Tensor:
-        x_0 = pretrained.denoiser(x, t)
-        epsilon = (x - schedule.alpha_bar[t].sqrt() * x_0) / schedule.noise[t].sqrt()
-        kept = (schedule.noise[t - 1] - std[t].square()).clamp_min(0).sqrt()
-        return schedule.alpha_bar[t - 1].sqrt() * x_0 + kept * epsilon
+        return ddim_mean(pretrained.denoiser(x, t), x, schedule, t, t - 1, std=std[t])
 
     return rollout_with(mean, pretrained, n, std=std, generator=generator)
 
@@ -88,6 +98,5 @@ def glimpse(policy: Policy, n: int, *, steps: int = 12, generator: torch.Generat
     x = torch.randn(count("n", n), *policy.shape, device=device, generator=generator)
     for t, s in itertools.pairwise(levels):
         x_0 = (policy.mean(x, t) - schedule.carry[t] * x) / schedule.signal[t]
-        epsilon = (x - schedule.alpha_bar[t].sqrt() * x_0) / schedule.noise[t].sqrt()
-        x = schedule.alpha_bar[s].sqrt() * x_0 + schedule.noise[s].sqrt() * epsilon
+        x = ddim_mean(x_0, x, schedule, t, s)
     return x
