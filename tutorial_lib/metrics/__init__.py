@@ -1,4 +1,4 @@
-"""Metrics: J with its standard error, distances beside their floor, variety, and the place against a frontier."""
+"""Metrics: J with its standard error, distances beside their floor, variety, memory, the place against a frontier."""
 
 from .distances import Compared, compare, energy_distance, sliced_wasserstein
 from .diversity import (
@@ -10,6 +10,7 @@ from .diversity import (
     mode_shares,
     modes_covered,
 )
+from .memory import kept_bytes, peak_bytes, saved_bytes
 from .pairs import Pairs, before_after, sorted_pairs
 from .report import Report, evaluate, quiet_objective, rollout_with_kl
 from .standing import Standing, policy_standing, standing, standings_table
@@ -26,13 +27,16 @@ __all__ = [
     "energy_distance",
     "entropy",
     "evaluate",
+    "kept_bytes",
     "mean_distance",
     "mean_distance_error",
     "mode_shares",
     "modes_covered",
+    "peak_bytes",
     "policy_standing",
     "quiet_objective",
     "rollout_with_kl",
+    "saved_bytes",
     "sliced_wasserstein",
     "sorted_pairs",
     "standing",
