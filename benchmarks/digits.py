@@ -9,6 +9,7 @@ same KL. `J share` is (J − J_pre)/(J* − J_pre), J the mean of r − α Σ lo
 """
 
 import argparse
+import dataclasses
 import json
 import os
 import resource
@@ -29,7 +30,7 @@ from tutorial_lib.exact import Frontier
 from tutorial_lib.guidance import sequential_monte_carlo
 from tutorial_lib.guidance.value_weighted import ValueWeightedPolicy
 from tutorial_lib.guidance.values import Tweedie
-from tutorial_lib.metrics import class_entropy, mean_distance
+from tutorial_lib.metrics import standing
 from tutorial_lib.policies import WAYS, Recorded, record, tunable
 from tutorial_lib.rewards import query
 from tutorial_lib.worlds import World, described, digits_rewards
@@ -59,19 +60,13 @@ def attained(world: World, paths: Sequence[Recorded]) -> dict[str, float]:
     """What the table says of a policy's own paths."""
     x_0, kl = torch.cat([path.x_0 for path in paths]), torch.cat([path.kl() for path in paths])
     r, ratio = query(world.reward, x_0), torch.cat([path.log_ratio().sum(0) for path in paths])
-    return moments("reward", r) | moments("kl", kl) | moments("objective", r - world.alpha * ratio) | varied(x_0)
+    return stood(x_0, r, kl, r - world.alpha * ratio)
 
 
-def varied(x_0: Tensor) -> dict[str, float]:
-    """How varied samples [n, 1, 8, 8] are: entropy in nats, distances in units of a pixel."""
-    seen = described(x_0)
-    return dict(
-        entropy=class_entropy(seen["label"]), distance=mean_distance(x_0), nearest=seen["nearest"].mean().item()
-    )
-
-
-def moments(name: str, values: Tensor) -> dict[str, float]:
-    return {name: values.mean().item(), f"{name}_se": values.std().item() / len(values) ** 0.5}
+def stood(x_0: Tensor, r: Tensor, kl: Tensor, J: Tensor) -> dict[str, float]:
+    """The standing of digits [n, 1, 8, 8], and their objective: r, kl and J [m], of each digit or of each cloud."""
+    objective = dict(objective=J.mean().item(), objective_se=J.std().item() / len(J) ** 0.5)
+    return dataclasses.asdict(standing(x_0, r, kl, described)) | objective
 
 
 def tuned(name: str, world: World, how: str, seed: int) -> dict[str, float]:
@@ -114,8 +109,7 @@ def cloud(world: World, seed: int) -> dict[str, float]:
     cost = dict(seconds=time.process_time() - start, memory=resident() - before, queries=51 * SAMPLES)
     x_0, log_z = torch.cat([part.x_0 for part in parts]), torch.cat([part.log_z for part in parts])
     r = query(world.reward, x_0).reshape(-1, PARTICLES).mean(1)  # of each cloud, for particles of one are akin
-    bound = moments("reward", r) | moments("kl", r / world.alpha - log_z) | moments("objective", world.alpha * log_z)
-    return bound | varied(x_0) | cost
+    return stood(x_0, r, r / world.alpha - log_z, world.alpha * log_z) | cost
 
 
 def has_gradient(world: World) -> bool:
@@ -157,14 +151,13 @@ class Table:
         self.frontier = Frontier(bank[reward])
         self.center, self.std = bank[reward].mean().item(), bank[reward].std().item()
         self.best = self.frontier.at(world.alpha)
-        nearest = self.frontier.mean(bank["nearest"].float(), world.alpha)[0]
+        there = worlds.optimal_standing(reward, world.alpha)
         print(f"{reward}, α = {world.alpha:g}: the bank's optimum has effective sample size {self.best.size:,.0f}")
         print(f"{'':24} {'up':>13} {'KL':>13} {'J share':>15} {'below':>13}", end="")
         print(f" {'classes':>7} {'apart':>6} {'nearest':>8} {'CPU s':>6} {'MiB':>5} {'queries':>7}")
         up, error = (self.best.reward - self.center) / self.std, self.best.reward_se / self.std
-        classes = class_entropy(bank["label"], self.frontier.weights(world.alpha))
         print(f"{'optimum (bank)':24} {up:6.2f} ± {error:4.2f} {self.best.kl:6.2f} {100:21.2f} %", end="")
-        print(f"{'':14} {classes:7.2f} {'':6} {nearest:8.2f}")
+        print(f"{'':14} {there.classes:7.2f} {there.apart:6.2f} {there.nearest:8.2f}")
 
     def add(self, name: str, runs: Sequence[dict[str, float]]) -> None:
         se, gain = runs[0]["reward_se"] / self.std, self.best.objective - self.center
@@ -173,10 +166,10 @@ class Table:
         share = [100 * (found["objective"] - self.center) / gain for found in runs]
         below = [(self.frontier.best_reward(min(f["kl"], KNOWN)) - f["reward"]) / self.std for f in runs]
         average = {key: mean(found.get(key, 0.0) for found in runs) for key in ("seconds", "memory", "queries")}
-        seen = {key: mean(found[key] for found in runs) for key in ("entropy", "distance", "nearest")}
+        seen = {key: mean(found[key] for found in runs) for key in ("classes", "apart", "nearest")}
         print(
             f"{name:24} {spread(up, se)} {spread([f['kl'] for f in runs], runs[0]['kl_se'])} {spread(share, alone)}"
-            f" % {spread(below, se)} {seen['entropy']:7.2f} {seen['distance']:6.2f} {seen['nearest']:8.2f} "
+            f" % {spread(below, se)} {seen['classes']:7.2f} {seen['apart']:6.2f} {seen['nearest']:8.2f} "
             f"{average['seconds']:6.0f} {average['memory']:5.0f} {average['queries']:7,.0f}",
             flush=True,
         )

@@ -13,7 +13,7 @@ from .diversity import (
 from .memory import kept_bytes, peak_bytes, saved_bytes
 from .pairs import Pairs, before_after, sorted_pairs
 from .report import Report, evaluate, quiet_objective, rollout_with_kl
-from .standing import Standing, policy_standing, standing, standings_table
+from .standing import Standing, policy_standing, standing, standings_table, weighted_standing
 
 __all__ = [
     "Compared",
@@ -41,4 +41,5 @@ __all__ = [
     "sorted_pairs",
     "standing",
     "standings_table",
+    "weighted_standing",
 ]

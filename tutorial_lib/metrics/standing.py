@@ -56,9 +56,9 @@ def standing(x_0: Tensor, r: Tensor, kl: Tensor, look: Look) -> Standing:
     look: says what they look like, `label` and `nearest` (`worlds.described` for digits).
     """
     seen = look(x_0)
-    reward, paid, nearest = ((float(v.mean()), float(v.std()) / len(v) ** 0.5) for v in (r, kl, seen["nearest"]))
+    reward, nats, nearest = ((float(v.mean()), float(v.std()) / len(v) ** 0.5) for v in (r, kl, seen["nearest"]))
     classes = class_entropy(seen["label"]), class_entropy_error(seen["label"])
-    return Standing(*reward, *paid, *classes, mean_distance(x_0), mean_distance_error(x_0), *nearest)
+    return Standing(*reward, *nats, *classes, mean_distance(x_0), mean_distance_error(x_0), *nearest)
 
 
 def policy_standing(policy: Policy, reward: Reward, look: Look, *, n: int = 256, seed: int = 99) -> Standing:
@@ -67,6 +67,18 @@ def policy_standing(policy: Policy, reward: Reward, look: Look, *, n: int = 256,
     path, kl = rollout_with_kl(policy, n, generator=generator)
     with torch.no_grad():
         return standing(path.x_0, query(reward, path.x_0), kl, look)
+
+
+def weighted_standing(frontier: Frontier, alpha: float, seen: Mapping[str, Tensor], drawn: Tensor) -> Standing:
+    """Of the optimum at α, by the weights of a frontier's N samples; `seen` says what these look like, [N] each.
+
+    drawn: images [n, …] of the optimum, for how far apart two of them are.
+    """
+    best, weights = frontier.at(alpha), frontier.weights(alpha)
+    classes = class_entropy(seen["label"], weights), class_entropy_error(seen["label"], weights)
+    apart = mean_distance(drawn), mean_distance_error(drawn)
+    nearest = frontier.mean(seen["nearest"].float(), alpha)
+    return Standing(best.reward, best.reward_se, best.kl, best.kl_se, *classes, *apart, *nearest)
 
 
 def standings_table(found: Mapping[str, Standing], frontier: Frontier, alpha: float) -> str:

@@ -12,6 +12,7 @@ from .digits import (
     few_labels,
     held_out,
     looped,
+    optimal_standing,
     pretrained_standing,
 )
 from .files import images
@@ -36,6 +37,7 @@ __all__ = [
     "images",
     "looped",
     "make",
+    "optimal_standing",
     "pretrained_standing",
     "ring",
     "shipped",

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from .. import assets, rewards
-from ..checks import count
+from ..checks import count, positive
 from ..denoisers import UNetDenoiser, initial_weights
-from ..metrics import Standing, standing
-from ..rewards import FewLabels, ImageClassifier, log_probability
+from ..exact import Frontier
+from ..metrics import Standing, standing, weighted_standing
+from ..rewards import FewLabels, ImageClassifier, log_probability, query
 from ..schedules import NoiseSchedule
 from .world import Choice, Device, World, draw, make_world
 
@@ -109,3 +110,13 @@ def pretrained_standing(reward: str, *, n: int = 1024) -> Standing:
     """Where the pretrained policy stands: that reward of all of the bank, the variety of n of its digits."""
     values = digits_rewards()[reward].float()
     return standing(digits_bank()[: count("n", n, least=3)], values, torch.zeros(len(values)), described)
+
+
+def optimal_standing(reward: str, alpha: float, *, n: int = 512) -> Standing:
+    """Where that reward's optimum at α stands: the bank, re-weighted by exp(r/α); how far apart, by n draws of it."""
+    bank, images = digits_rewards(), digits_bank()
+    with torch.no_grad():
+        weights = (query(digits().with_reward(reward).reward, images).double() / positive("alpha", alpha)).softmax(0)
+    generator = torch.Generator().manual_seed(0)
+    drawn = torch.multinomial(weights, count("n", n, least=3), replacement=True, generator=generator)
+    return weighted_standing(Frontier(bank[reward]), alpha, bank, images[drawn])
