@@ -4,17 +4,19 @@ Nothing here calls the mathematics of the library; it only builds its objects.
 """
 
 import math
-from typing import cast
+from typing import TypeVar, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
 
-from tutorial_lib.denoisers import ExactDenoiser
+from tutorial_lib.denoisers import ExactDenoiser, UNetDenoiser, initial_weights
 from tutorial_lib.distributions import GaussianMixture
 from tutorial_lib.policies import DenoisingPolicy
 from tutorial_lib.rewards import peak
 from tutorial_lib.schedules import NoiseSchedule
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -99,3 +101,22 @@ def gaussian_chain(mean: Tensor, covariance: Tensor, schedule: NoiseSchedule) ->
         centre = slope @ centre + signal * (mean - level.sqrt() * gain @ mean)
         spread = slope @ spread @ slope.mT + schedule.sigma[t].double() ** 2 * eye
     return centre, spread
+
+
+def stirred(network: Network, spread: float = 0.3) -> Network:
+    """The same network with its tunable parameters moved at random."""
+    with torch.no_grad():
+        for i, p in enumerate(p for p in network.parameters() if p.requires_grad):
+            p.add_(spread * torch.randn(p.shape, generator=seeded(i)))
+    return network
+
+
+def image_chain(T: int = 4, classes: int = 3) -> DenoisingPolicy:
+    """A small image model with random weights, frozen as a shipped one is."""
+    with initial_weights(0):
+        denoiser = UNetDenoiser(NoiseSchedule.cosine(T), classes=classes, channels=(8, 16, 16))
+    return DenoisingPolicy(denoiser.requires_grad_(False), denoiser.schedule)
+
+
+def images(n: int = 5, size: int = 8, seed: int = 1) -> Tensor:
+    return torch.randn(n, 1, size, size, generator=seeded(seed))
