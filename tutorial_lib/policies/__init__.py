@@ -1,6 +1,7 @@
 """Policies: the denoising chain as a thing that acts (§1.1, §3), pretrained or to be tuned, and its rollouts."""
 
 from .chain import DenoisingPolicy, Policy, Recorded, Trajectory, log_ratio
+from .fenced import Fenced
 from .retuned import RetunedPolicy
 from .rollouts import ddim, ddim_mean, glimpse, record, rollout, rollout_with
 from .steered import Control, SteeredPolicy, TunablePolicy, within_reach
@@ -10,6 +11,7 @@ __all__ = [
     "WAYS",
     "Control",
     "DenoisingPolicy",
+    "Fenced",
     "ImageControl",
     "Policy",
     "Recorded",
