@@ -4,8 +4,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 # The stamp is named after the interpreter, so that another PYTHON= makes another environment.
-VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
-SUPPORTED := $(shell $(PYTHON) -c 'import sys; print(sys.version_info >= (3, 11))' 2>/dev/null)
+VERSION := $(shell "$(PYTHON)" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+SUPPORTED := $(shell "$(PYTHON)" -c 'import sys; print(sys.version_info >= (3, 11))' 2>/dev/null)
 READY := .venv/.ready-$(VERSION)
 
 # JupyterLab refuses to run as root unless it is told to, which a container needs.
@@ -13,6 +13,9 @@ ROOT_FLAG := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 # .jupyter holds what keeps JupyterLab from asking for news, updates and extensions, here and in the browser tests.
 QUIET := JUPYTER_CONFIG_PATH=".jupyter$${JUPYTER_CONFIG_PATH:+:$$JUPYTER_CONFIG_PATH}"
+
+# What two commands in one folder must not do at once, .venv and the cache of types, the second waits for.
+WAIT := "$(PYTHON)" .ci/alone.py
 
 # Two test workers with one thread each; what measures time runs alone and gets both cores.
 PARALLEL := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
@@ -37,7 +40,7 @@ test: check ## run everything: lint, types, tests, claims, browser, notebooks
 check: $(READY) ## lint and types only
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	@$(WAIT) .venv/.types.lock "Another command checks the types in this folder; waiting for it." $(BIN)/mypy
 
 claims: $(READY) ## run the claims' tests and write CLAIMS.md from what they measured
 	$(PARALLEL) --write-claims tests/claims/
@@ -52,16 +55,21 @@ assets: $(READY) ## train the shipped checkpoints again
 	$(BIN)/python -m tutorial_lib.recipes
 
 clean: ## remove the environment and every cache
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf .venv .venv.lock .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 interpreter:
 	@: $(if $(VERSION),,$(error PYTHON=$(PYTHON) does not run here; name a Python of 3.11 or newer, as in: make lab PYTHON=/path/to/python3.11))
 	@: $(if $(filter True,$(SUPPORTED)),,$(error PYTHON=$(PYTHON) is Python $(VERSION), and 3.11 or newer is needed, as in: make lab PYTHON=/path/to/python3.11))
 
+ifdef ALONE_HERE
 $(READY): pyproject.toml constraints.txt | interpreter
 	@echo "Making .venv; the first time takes a few minutes."
 	@rm -f .venv/.ready-*
-	$(PYTHON) -m venv $(if $(wildcard .venv/lib/python$(VERSION)),,--clear) .venv
+	"$(PYTHON)" -m venv $(if $(wildcard .venv/lib/python$(VERSION)),,--clear) .venv
 	$(BIN)/python -m pip install --disable-pip-version-check -e '.[dev]' -c constraints.txt
 	@touch $@
+else
+$(READY): pyproject.toml constraints.txt | interpreter
+	@$(WAIT) .venv.lock "Another command makes .venv in this folder; waiting for it." $(MAKE) -s ALONE_HERE=1 $@
+endif
