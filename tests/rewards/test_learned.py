@@ -1,4 +1,5 @@
-"""The rewards of images at points worked out by hand, their gradients, and the classifier against unseen digits."""
+"""The rewards of images at points worked out by hand, their gradients, the classifier against unseen digits, and
+polynomials against sums over grids."""
 
 import math
 
@@ -7,7 +8,8 @@ import torch
 from torch import nn
 
 from tutorial_lib import rewards, worlds
-from tutorial_lib.rewards import FewLabels, ImageClassifier, log_probability, query
+from tutorial_lib.distributions import GaussianMixture
+from tutorial_lib.rewards import FewLabels, ImageClassifier, fit_polynomial, log_probability, query
 from tutorial_lib.rewards.learned import train
 from tutorial_lib.worlds import digit_classifier, digit_images, held_out
 
@@ -122,6 +124,60 @@ def test_digits_are_described_by_class_and_distance():
     assert seen["nearest"][:20].max() < 1e-2 and 0 < seen["nearest"][20] <= 0.5 * 8 + 1e-4
 
 
+QUADRATIC = torch.tensor([[2.0, 0.3, -0.4], [0.3, 1.0, 0.2], [-0.4, 0.2, 0.5]], dtype=torch.float64)
+LINE = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
+
+
+def labelled(D, n=60):
+    """Points [n, D] with the labels of 0.7 + b·x − ½ xᵀA x, written as sums."""
+    x = torch.randn(n, D, generator=seeded(D), dtype=torch.float64)
+    A, b = QUADRATIC[:D, :D], LINE[:D]
+    each = [0.7 + sum(b[i] * r[i] - sum(A[i, j] * r[i] * r[j] for j in range(D)) / 2 for i in range(D)) for r in x]
+    return x, torch.stack(each)
+
+
+@pytest.mark.parametrize("D", [1, 2, 3])
+def test_a_quadratic_reward_is_recovered_in_any_dimension(D):
+    x, labels = labelled(D)
+    found = fit_polynomial(x, labels, degree=2)
+    torch.testing.assert_close(found.A, QUADRATIC[:D, :D])
+    torch.testing.assert_close(found.b, LINE[:D])
+    torch.testing.assert_close(found(x), labels)
+    assert found.c == pytest.approx(0.7) and found.R2 == pytest.approx(1)
+    torch.testing.assert_close(found(x.float()), labels.float(), atol=1e-4, rtol=1e-4)
+
+
+def test_a_line_is_least_squares_and_explains_what_it_explains():
+    x, labels = labelled(2)
+    line = fit_polynomial(x, labels, degree=1)
+    design = torch.cat([torch.ones(60, 1, dtype=torch.float64), x], 1)
+    weight = torch.linalg.solve(design.T @ design, design.T @ labels)
+    torch.testing.assert_close(line(x), design @ weight)
+    assert not line.A.any()
+    assert line.R2 == pytest.approx(float(1 - (labels - design @ weight).var() / labels.var()))
+    assert 0 < line.R2 < 0.95
+
+
+@pytest.mark.parametrize("degree", [1, 2])
+@pytest.mark.parametrize("alpha", [0.3, 2.0])
+def test_the_tilt_of_a_polynomial_and_its_means_are_those_of_a_sum_over_a_grid(degree, alpha):
+    reward = fit_polynomial(*labelled(2), degree=degree)
+    covariances = torch.tensor([[[0.3, 0.1], [0.1, 0.2]], [[0.1, 0.0], [0.0, 0.4]]], dtype=torch.float64)
+    means = torch.tensor([[-1.0, 0.5], [1.0, 0.0]], dtype=torch.float64)
+    mixture = GaussianMixture(torch.tensor([0.3, 0.7], dtype=torch.float64), means, covariances)
+    axis = torch.linspace(-9, 9, 721, dtype=torch.float64)
+    x = torch.cartesian_prod(axis, axis)
+    log_mass = mixture.log_prob(x) + 2 * math.log(float(axis[1] - axis[0]))
+    joint = log_mass + reward(x) / alpha
+    tilted, objective = reward.tilt(mixture, alpha)
+    assert objective == pytest.approx(alpha * float(joint.logsumexp(0)), abs=1e-6)
+    assert reward.expected(mixture) == pytest.approx(float(log_mass.exp() @ reward(x)), abs=1e-6)
+    assert reward.expected(tilted) == pytest.approx(float(joint.softmax(0) @ reward(x)), abs=1e-6)
+    torch.testing.assert_close(
+        tilted.log_prob(x[::999]), (joint - log_mass + mixture.log_prob(x) - joint.logsumexp(0))[::999]
+    )
+
+
 def taught(images=None, *, labels=None, noise=0.1):
     """A step of training on four blank images."""
     images = torch.zeros(4, 1, 8, 8) if images is None else images
@@ -155,6 +211,11 @@ def test_yes_and_no_are_rewards_too():
         (lambda: digit_classifier()(torch.zeros(2, 1, 8, 8).double()), "x must be of type torch.float32, as the weig"),
         (lambda: FewLabels(torch.zeros(2, 4), torch.zeros(2), width=0.0), "width must be a finite number > 0"),
         (lambda: worlds.few_labels(torch.zeros(2, 1, 4, 4)), r"x must have shape \[B, 1, 8, 8\]"),
+        (lambda: fit_polynomial(torch.zeros(9, 2), torch.zeros(9), degree=3), "degree must be 1 or 2, got 3"),
+        (lambda: fit_polynomial(torch.zeros(9, 2), torch.zeros(8), degree=1), r"a label for each, got \[9, 2\], \[8\]"),
+        (lambda: fit_polynomial(torch.zeros(5, 2), torch.zeros(5), degree=2), "needs at least 6 points, got 5"),
+        (lambda: fit_polynomial(torch.full((9, 2), math.nan), torch.zeros(9), degree=1), "points must be finite"),
+        (lambda: fit_polynomial(torch.zeros(9, 2), torch.full((9,), math.inf), degree=1), "labels must be finite"),
         (lambda: query(rewards.ink, torch.full((2, 1, 8, 8), math.nan)), "ink returned NaN or infinity for 100.0%"),
     ],
 )

@@ -1,15 +1,18 @@
-r"""Rewards that are learned: log p(y|x) of a classifier (§1.2.2, §8), and one from a few labels (§7.3).
+r"""Rewards that are learned: log p(y|x) of a classifier (§1.2.2, §8), one from a few labels, a polynomial (§7.3).
 
     r(x) = log p(y|x)         at α = 1 the target p_pre(x) p(y|x)/Z is p_pre(x|y): conditioning is fine-tuning
     r(x) = k(x)ᵀ (K + s² I)⁻¹ (labels − mean) + mean,   k(x)_i = exp(−‖x − x_i‖² / 2w²)
+    r(x) = c + b·x − ½ xᵀA x                            by least squares; A = 0 where only a line is fitted
 
 The second is the posterior mean of a Gaussian process: right near the labelled images, the labels' mean far from them.
-Shapes: images [B, 1, H, W] in about [−1, 1], rewards [B].
+The third goes on beyond its data for ever, and tilts a Gaussian mixture into another one, in closed form.
+Shapes: images [B, 1, H, W] in about [−1, 1], points [B, D], rewards [B].
 """
 
 import math
 import time
 from collections.abc import Callable, Generator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,6 +20,7 @@ from torch import Tensor, nn
 
 from ..checks import batch_of, count, finite, positive, whole
 from ..denoisers.pretraining import PretrainingStep
+from ..distributions import GaussianMixture
 
 
 class ImageClassifier(nn.Module):
@@ -119,3 +123,46 @@ class FewLabels:
         """k(x_b, x_i): [B, D] → [B, N]. The distance is written out, because cdist has no gradient where it is zero."""
         squared = x.square().sum(1, keepdim=True) + self.images.square().sum(1) - 2 * x @ self.images.T
         return (-squared.clamp_min(0) / (2 * self.width**2)).exp()
+
+
+@dataclass(frozen=True, eq=False)
+class PolynomialReward:
+    """r(x) = c + b·x − ½ xᵀA x, b [D], A [D, D], with the share R² of its labels' variance that it explains."""
+
+    c: float
+    b: Tensor
+    A: Tensor
+    R2: float
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """[B, D] → [B]."""
+        return self.c + x @ self.b.to(x) - ((x @ self.A.to(x)) * x).sum(-1) / 2
+
+    def tilt(self, mixture: GaussianMixture, alpha: float) -> tuple[GaussianMixture, float]:
+        """(p exp(r/α)/Z, α log Z): fine-tuning's optimum and its objective J*. ValueError where Z diverges."""
+        alpha = positive("alpha", alpha)
+        tilted, log_z = mixture.tilt(linear=self.b / alpha, quadratic=self.A / alpha)
+        return tilted, self.c + alpha * float(log_z)
+
+    def expected(self, mixture: GaussianMixture) -> float:
+        """E[r(x)] under a mixture, from its mean and covariance."""
+        mean, covariance = mixture.mean.double(), mixture.covariance.double()
+        return self.c + float(mean @ self.b - mean @ self.A @ mean / 2 - (self.A * covariance).sum() / 2)
+
+
+def fit_polynomial(points: Tensor, labels: Tensor, *, degree: int) -> PolynomialReward:
+    """Least squares on every monomial of at most `degree`, 1 or 2: points [N, D], labels [N], N no fewer than them."""
+    if degree not in (1, 2):
+        raise ValueError(f"degree must be 1 or 2, got {degree!r}")
+    if points.ndim != 2 or labels.shape != points.shape[:1]:
+        raise ValueError(f"expected points [N, D] and a label for each, got {list(points.shape)}, {list(labels.shape)}")
+    x, y = finite("points", points).double(), finite("labels", labels).double()
+    N, D = x.shape
+    i, j = torch.triu_indices(D, D) if degree == 2 else torch.empty(2, 0, dtype=torch.long)
+    features = torch.cat([torch.ones_like(x[:, :1]), x, x[:, i] * x[:, j]], 1)
+    if N < features.shape[1]:
+        raise ValueError(f"degree {degree} in {D} dimensions needs at least {features.shape[1]} points, got {N}")
+    weights = torch.linalg.lstsq(features, y).solution
+    half = torch.zeros(D, D, dtype=torch.float64).index_put((i, j), -weights[1 + D :])  # ½ xᵀA x = xᵀ(half)x
+    unexplained = (y - features @ weights).square().sum() / (y - y.mean()).square().sum()
+    return PolynomialReward(float(weights[0]), weights[1 : 1 + D], half + half.mT, 1 - float(unexplained))
