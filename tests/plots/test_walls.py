@@ -1,140 +1,136 @@
-"""The walls pair what the same noise becomes; standings measure it; the pictures are drawn and say what they show."""
+"""Walls, slopes and standings: every artist against arrays made apart from the pictures, for two sets of them."""
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from matplotlib.colors import same_color, to_rgba
 
 from tutorial_lib import plots
-from tutorial_lib.denoisers import UNetDenoiser
 from tutorial_lib.exact import Frontier
-from tutorial_lib.metrics import evaluate
-from tutorial_lib.policies import DenoisingPolicy, SteeredPolicy, rollout
-from tutorial_lib.rewards import ink, symmetry
-from tutorial_lib.schedules import NoiseSchedule
-from tutorial_lib.worlds import described, digit_images, digits_rewards
+from tutorial_lib.metrics import Pairs, Standing
+from tutorial_lib.worlds import digits_rewards, pretrained_standing
 
 from ..oracles import seeded
+from .artists import errorbars, pixels, points, words
 
 
-class Brighter(nn.Module):
-    """A control that adds the same to every pixel of every step."""
-
-    def forward(self, x_t, t):
-        return torch.full_like(x_t, 0.5)
-
-
-@pytest.fixture(scope="module")
-def walls():
-    torch.manual_seed(0)
-    denoiser = UNetDenoiser(NoiseSchedule.cosine(4), channels=(8, 8, 8)).requires_grad_(False)
-    pretrained = DenoisingPolicy(denoiser, denoiser.schedule)
-    return pretrained, view.before_after(pretrained, SteeredPolicy(pretrained, Brighter()), ink, n=9, seed=3)
+def tiles(images, columns):
+    """The wall by hand: ink is black (0), paper white (1), and a white line follows every row and column."""
+    height, width = images.shape[-2] + 1, images.shape[-1] + 1
+    rows = -(-len(images) // columns)
+    whole = np.ones((rows * height, columns * width))
+    for place, image in enumerate(images[:, 0]):
+        row, column = divmod(place, columns)
+        paper = 1 - ((image + 1) / 2).clamp(0, 1).numpy()
+        whole[row * height : row * height + height - 1, column * width : column * width + width - 1] = paper
+    return whole
 
 
-def test_a_place_on_the_walls_is_one_noise_and_the_worst_comes_first(walls):
-    pretrained, found = walls
-    drawn = rollout(pretrained, 9, generator=seeded(3)).x_0
-    order = ink(drawn).argsort()
-    assert torch.equal(found.before, drawn[order]) and torch.equal(found.rewards_before, ink(drawn)[order])
-    assert (found.rewards_before.diff() >= 0).all()
-    torch.testing.assert_close(found.rewards_after, ink(found.after))
-    assert (found.rewards_after > found.rewards_before).all()
-    same = view.before_after(pretrained, pretrained, ink, n=9, seed=3)
-    assert torch.equal(same.before, same.after)
+def pairs(seed, n=9):
+    before, after = 3 * torch.rand(2, n, 1, 8, 8, generator=seeded(seed)) - 1.5
+    scores = torch.randn(2, n, generator=seeded(seed + 1))
+    return Pairs(before, after, scores[0].sort().values, scores[1])
 
 
-def test_the_walls_are_drawn_with_their_means(walls):
-    figure = view.show_walls(walls[1], reward="ink", method="steered")
-    left, right, lines = figure.axes
-    assert f"{float(walls[1].rewards_before.mean()):.3g}" in left.get_title(loc="left") + left.get_title()
-    assert "steered" in right.get_title(loc="left") + right.get_title()
-    assert "100%" in lines.get_title(loc="left") + lines.get_title()
-    before, after = (np.asarray(ax.images[0].get_array()) for ax in (left, right))
-    assert before.shape == after.shape == (27, 27) and (before != after).any()
-    plt.close(figure)
-
-
-def test_the_ranges_show_an_image_at_every_quantile_lowest_first():
-    images = digit_images()[0][:300]
-    figure = view.show_ranges(images, dict(ink=ink, symmetry=symmetry))
-    assert len(figure.axes) == 2
-    for ax, reward in zip(figure.axes, (ink, symmetry), strict=True):
-        shown = [torch.as_tensor(frame.images[0].get_array())[:-1, :-1] for frame in ax.child_axes]
-        values = [reward(1 - 2 * picture[None, None].float()).item() for picture in shown]
-        assert len(values) == len(view.QUANTILES) and values == sorted(values)
-        assert values[0] == pytest.approx(reward(images).min().item(), abs=1e-5)
-    plt.close(figure)
-
-
-def test_an_empty_wall_is_refused(walls):
-    with pytest.raises(ValueError, match="n must be a whole number ≥ 1, got 0"):
-        view.before_after(walls[0], walls[0], ink, n=0)
-
-
-def test_a_standing_is_what_the_policy_attains_and_how_varied_it_is(walls):
-    steered = SteeredPolicy(walls[0], Brighter())
-    found = view.policy_standing(steered, ink, n=64, seed=5)
-    report = evaluate(steered, ink, alpha=0.1, n=64, generator=seeded(5))
-    assert (found.reward, found.reward_se) == pytest.approx((report.reward, report.reward_se), rel=1e-5)
-    assert found.kl == pytest.approx(4 * 64 * 0.5**2 / 2) and found.kl_se == pytest.approx(0, abs=1e-5)
-    images = digit_images()[0]
-    one_each = torch.stack([images[described(images)["label"] == k][0] for k in range(10)])
-    varied = view.standing(one_each, torch.arange(10.0), torch.zeros(10))
-    assert varied.classes == pytest.approx(np.log(10), abs=1e-5) and varied.nearest == pytest.approx(0, abs=1e-2)
-    assert varied.reward == 4.5 and varied.reward_se == pytest.approx(np.arange(10).std(ddof=1) / 10**0.5)
-    white = view.standing(torch.ones(8, 1, 8, 8), torch.ones(8), torch.zeros(8))
-    assert white.classes == white.apart == 0 and white.nearest > 5
-
-
-def test_the_bank_itself_stands_on_the_frontier_and_what_is_better_above_it():
-    found, frontier = view.pretrained_standing("ink", n=64), Frontier(digits_rewards()["ink"].float())
-    excess, error = found.above(frontier)
-    assert excess == pytest.approx(0, abs=1e-5) and 0 < error < 1e-3
-    best = frontier.at(0.02)
-    lucky = view.Standing(best.reward + 0.1, 0.003, best.kl, 0.2, 2.0, 0.1, 8.0, 0.1, 2.0, 0.1)
-    excess, error = lucky.above(frontier)
-    assert excess == pytest.approx(0.1, abs=1e-5)
-    assert error == pytest.approx((0.003**2 + (0.02 * 0.2) ** 2 + best.objective_se**2) ** 0.5, rel=1e-3)
-
-
-def test_standings_are_told_and_drawn_where_they_are():
-    frontier = Frontier(digits_rewards()["ink"].float())
-    tuned = view.Standing(0.35, 0.002, 1.5, 0.1, 2.1, 0.1, 8.2, 0.1, 2.05, 0.1)
-    found = {"pretrained": view.pretrained_standing("ink", n=64), "tuned": tuned}
-    told = view.standings_table(found, frontier, 0.02).splitlines()
-    gain = frontier.at(0.02).objective - float(frontier.rewards.mean())
-    share, error = (0.35 - 0.02 * 1.5 - float(frontier.rewards.mean())) / gain, (0.002**2 + 0.002**2) ** 0.5 / gain
-    assert tuned.share(frontier, 0.02) == pytest.approx((share, error))
-    assert len(told) == 3 and "0.350 ± 0.002" in told[2] and "1.50 ± 0.100" in told[2]
-    assert f"{share:.0%} ± {error:4.0%}" in told[2]
+@pytest.mark.parametrize(("n", "columns"), [(9, 3), (7, 3), (2, 4)])
+def test_a_wall_puts_each_image_in_its_place(n, columns):
+    images = 3 * torch.rand(n, 1, 8, 6, generator=seeded(n)) - 1.5
+    np.testing.assert_allclose(plots.wall(images, columns=columns), tiles(images, columns), atol=1e-7)
     figure, ax = plt.subplots()
-    view.show_standings(ax, frontier, found, alpha=0.02, title="x")
-    assert {"pretrained", "tuned", "optimum at α = 0.02"} == {text.get_text() for text in ax.texts}
-    (point,) = [line for line in ax.lines if np.array_equal(np.asarray(line.get_xydata()), [[1.5, 0.35]])]
-    assert point.get_color() == plots.TUNED
+    picture = plots.show_wall(ax, images, columns=columns, title="x")
+    np.testing.assert_allclose(pixels(picture), tiles(images, columns), atol=1e-7)
+    assert picture.origin == "upper" and picture.get_clim() == (0, 1) and picture.get_cmap().name == "gray"
+    assert ax.get_title() == "x"
     plt.close(figure)
 
 
-def test_the_warning_signs_are_silent_on_digits_and_fire_on_failures():
-    real, white = digit_images()[0], torch.ones(16, 1, 8, 8)
-    usual = view.usual_signs(16, batches=50)
-    assert usual.shape == (50, 2)
-    lowest, furthest = usual[:, 0].min(), usual[:, 1].max()
-    entropy, nearest = view.warning_signs(real[100:116])
-    assert entropy > lowest and nearest < furthest
-    entropy, nearest = view.warning_signs(real[:1].repeat(16, 1, 1, 1))  # one digit, sixteen times
-    assert entropy == 0 < lowest and nearest < furthest
-    assert view.warning_signs(white)[1] > 2 * furthest
+@pytest.mark.parametrize("seed", [0, 5])
+def test_the_walls_are_drawn_with_their_means(seed):
+    found = pairs(seed)
+    figure = plots.show_walls(found, reward="ink", method="steered")
+    left, right, lines = figure.axes
+    for ax, images, r, name in (
+        (left, found.before, found.rewards_before, "pretrained"),
+        (right, found.after, found.rewards_after, "steered"),
+    ):
+        assert ax.get_title() == f"{name}: mean ink {float(r.double().mean()):.3g}"
+        np.testing.assert_allclose(pixels(ax.images[0]), tiles(images, 3), atol=1e-7)
+    better = sum(b > a for a, b in zip(found.rewards_before, found.rewards_after, strict=True)) / 9
+    assert lines.get_title() == f"Higher in {float(better):.0%} of paths" and lines.get_ylabel() == "ink"
+    assert words(lines.get_xticklabels()) == ["pretrained", "steered"]
+    plt.close(figure)
 
 
-def test_the_gallery_shows_each_wall_and_its_signs():
-    walls = {"fine": digit_images()[0][:9], "white": torch.ones(9, 1, 8, 8)}
-    figure = view.show_gallery(walls, view.usual_signs(9, batches=5))
-    *pictures, signs = figure.axes
-    assert len(pictures) == 2 and all(ax.images for ax in pictures)
-    placed = {tuple(np.asarray(line.get_xydata())[0]) for line in signs.lines}
-    assert {view.warning_signs(images) for images in walls.values()} <= placed
-    assert {text.get_text() for text in signs.texts} == set(walls)
+@pytest.mark.parametrize("seed", [0, 5])
+def test_a_slope_goes_from_before_to_after(seed):
+    found = pairs(seed)
+    figure, ax = plt.subplots()
+    plots.slopes(ax, found, "ink")
+    *joined, before, after = ax.lines
+    ends = torch.stack([found.rewards_before, found.rewards_after], 1).numpy()
+    drawn = np.stack([points(line) for line in joined])
+    np.testing.assert_array_equal(drawn[..., 0], [[0, 1]] * 9)
+    np.testing.assert_array_equal(drawn[..., 1], ends.astype(float))
+    for dots, side, color in ((before, 0, plots.PRETRAINED), (after, 1, plots.TUNED)):
+        np.testing.assert_array_equal(points(dots), np.stack([np.full(9, side), ends[:, side]], 1).astype(float))
+        assert dots.get_color() == color and dots.get_linestyle() == "None"
+    plt.close(figure)
+
+
+@pytest.mark.parametrize(("reward", "alpha", "at"), [("ink", 0.02, (1.5, 0.35)), ("few_labels", 0.08, (2.0, 0.9))])
+def test_standings_are_drawn_where_they_are(reward, alpha, at):
+    frontier = Frontier(digits_rewards()[reward].float())
+    before = pretrained_standing(reward, n=64)
+    tuned = Standing(at[1], 0.004, at[0], 0.1, 2.1, 0.1, 8.2, 0.1, 2.05, 0.1)
+    figure, ax = plt.subplots()
+    plots.show_standings(ax, frontier, {"pretrained": before, "tuned": tuned}, alpha=alpha, title="x")
+    assert {"pretrained", "tuned", f"optimum at α = {alpha:g}"} == set(words(ax.texts))
+    assert ax.get_title() == "x"
+
+    first, second = ax.containers
+    for container, here, color in ((first, before, plots.PRETRAINED), (second, tuned, plots.TUNED)):
+        at, (across, up) = errorbars(container)
+        np.testing.assert_allclose(at, [[here.kl, here.reward]])
+        np.testing.assert_allclose(across, [[4 * here.kl_se, 0]], atol=1e-12)
+        np.testing.assert_allclose(up, [[0, 4 * here.reward_se]], atol=1e-12)
+        assert container[0].get_color() == color
+
+    weights = (digits_rewards()[reward].double() / alpha).softmax(0)
+    r = digits_rewards()[reward].float().double()
+    best = float(weights @ r)
+    (star,) = [line for line in ax.lines if line.get_marker() == "*"]
+    nats = float((weights * (weights * len(weights)).log()).sum())
+    np.testing.assert_allclose(points(star), [[nats, best]], rtol=1e-3)
+    assert star.get_color() == plots.TARGET
+    plt.close(figure)
+
+
+def test_the_frontier_beneath_standings_is_the_bank_s():
+    frontier = Frontier(digits_rewards()["ink"].float())
+    figure, ax = plt.subplots()
+    plots.show_standings(ax, frontier, {"pretrained": pretrained_standing("ink", n=64)}, alpha=0.02)
+    curve = ax.lines[0]
+    assert curve.get_linestyle() == "--" and same_color(curve.get_color(), plots.TARGET)
+    kl, top = points(curve).T
+    assert (np.diff(kl) > 0).all() and (np.diff(top) > 0).all() and kl[-1] == pytest.approx(1.15 * 1.62, rel=0.1)
+    for nats, height in list(zip(kl, top, strict=True))[5::20]:
+        assert height == pytest.approx(frontier.best_reward(float(nats)), abs=1e-4)
+    (band,) = [fill for fill in ax.collections if fill.get_alpha() == 0.3]
+    assert same_color(np.asarray(band.get_facecolor())[0], to_rgba(plots.TARGET, 0.3))
+    edge = np.asarray(band.get_paths()[0].vertices)
+    at_end = edge[np.isclose(edge[:, 0], kl[-1]), 1]
+    wide = frontier.at_kl(float(kl[-1])).objective_se
+    assert (at_end.min(), at_end.max()) == pytest.approx((top[-1] - 2 * wide, top[-1] + 2 * wide), rel=1e-4)
+    plt.close(figure)
+
+
+def test_untrusted_ends_of_the_frontier_are_left_out():
+    """Of 300 samples, the cold end rests on fewer than a hundred."""
+    frontier = Frontier(torch.randn(300, generator=seeded(0)))
+    figure, ax = plt.subplots()
+    far = Standing(2.5, 0.1, 4.0, 0.1, 2.0, 0.1, 8.0, 0.1, 2.0, 0.1)
+    plots.show_standings(ax, frontier, {"far": far}, alpha=1.0)
+    last = float(points(ax.lines[0])[-1, 0])
+    assert last < 4 and 100 <= frontier.at_kl(last).size < 120
     plt.close(figure)
