@@ -17,9 +17,9 @@ QUIET := JUPYTER_CONFIG_PATH=".jupyter$${JUPYTER_CONFIG_PATH:+:$$JUPYTER_CONFIG_
 # What two commands in one folder must not do at once, .venv and the cache of types, the second waits for.
 WAIT := "$(PYTHON)" .ci/alone.py
 
-# Two test workers with one thread each; what measures time runs alone and gets both cores.
-PARALLEL := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
-ALONE := OMP_NUM_THREADS=2 MKL_NUM_THREADS=2 $(BIN)/pytest
+# Two test workers with one thread each, files in the order given; what measures time runs alone and gets both cores.
+PARALLEL := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/pytest --durations=15 -n 2 --dist loadfile --no-loadscope-reorder
+ALONE := OMP_NUM_THREADS=2 MKL_NUM_THREADS=2 $(BIN)/pytest --durations=15
 
 .DEFAULT_GOAL := help
 .PHONY: help lab test check claims figures bench assets clean interpreter
@@ -33,9 +33,8 @@ lab: $(READY) ## open the notebooks in JupyterLab, on this machine only
 	$(QUIET) $(BIN)/jupyter lab --ip=127.0.0.1 $(ROOT_FLAG) --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(ARGS)
 
 test: check ## run everything: lint, types, tests, claims, browser, notebooks
-	$(PARALLEL) tests/ --ignore=tests/browser
+	$(PARALLEL) --nbval-lax --nbval-current-env --nbval-cell-timeout=120 notebooks/ tests/ --ignore=tests/browser
 	$(ALONE) tests/browser/
-	$(PARALLEL) --nbval-lax --nbval-current-env --nbval-cell-timeout=120 --timeout=300 notebooks/
 
 check: $(READY) ## lint and types only
 	$(BIN)/ruff check .

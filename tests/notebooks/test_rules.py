@@ -2,24 +2,19 @@
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-FOLDER = Path(__file__).parents[1] / "notebooks"
-NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+from .cells import NOTEBOOKS, code_cells, is_exercise, names, said, solution
+
 VERDICT = "# NBVAL_CHECK_OUTPUT"
-CELL_LINES, FILE_BYTES, VERDICTS = 30, 1_000_000, range(2, 7)
+CELL_LINES, FILE_BYTES, VERDICTS, EXERCISES = 30, 1_000_000, range(2, 7), range(2, 4)
 # A place on one machine, in a text that a reader sees: /home/ada/…, /anywhere/at/all.py, C:\Users\…
 MACHINE_PATH = re.compile(
     r"(?<![\w.:/])/((home|root|Users|tmp|mnt|private|opt|usr|var|srv)/|[\w./-]+\.(py|ipynb|safetensors)\b)|\b[A-Z]:\\"
 )
-
-
-def code_cells(notebook) -> list:
-    return [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
 
 
 def format_offences(notebook) -> Iterator[str]:
@@ -94,6 +89,25 @@ def exercise_offences(notebook) -> Iterator[str]:
             yield f"an exercise without <details>: {heading}"
 
 
+def hole_offences(notebook) -> Iterator[str]:
+    """An exercise is a hole that is told so; its folded solution follows, and stands where the hole stood."""
+    holes = [cell for cell in notebook.cells if is_exercise(cell)]
+    if len(holes) not in EXERCISES:
+        yield f"{len(holes)} exercises, expected {EXERCISES[0]} to {EXERCISES[-1]}"
+    for hole in holes:
+        if "..." not in hole.source or "quiz.judge(" not in hole.source:
+            yield f"an exercise without a hole and a judge: {first_line(hole)}"
+        if not said(hole.outputs).startswith("Not filled in yet"):
+            yield f"the hole is not told that it is one: {first_line(hole)}"
+        try:
+            bound, used = names(solution(notebook, hole))
+        except ValueError as problem:
+            yield str(problem)
+        else:
+            if lost := names(hole.source)[0] & used - bound:
+                yield f"the solution needs {', '.join(sorted(lost))} of the hole that it replaces: {first_line(hole)}"
+
+
 def first_line(cell) -> str:
     return repr(next((line for line in cell.source.splitlines() if line != VERDICT), "")[:60])
 
@@ -105,6 +119,7 @@ RULES = [
     length_offences,
     path_offences,
     exercise_offences,
+    hole_offences,
 ]
 
 
@@ -123,13 +138,25 @@ def test_a_notebook_is_small(file):
     assert file.stat().st_size <= FILE_BYTES
 
 
+def exercise(number):
+    """A heading, a hole, and its solution."""
+    hole = new_code_cell(
+        "n = 1\nx = ...\nquiz.judge(x, n)", metadata={"tags": ["exercise"]}, execution_count=number + 2
+    )
+    hole.outputs = [new_output("stream", text="Not filled in yet: replace the ...\n")]
+    folded = "<details><summary>Solution</summary>\n\n```python\nn = 1\nx = n\nquiz.judge(x, n)\n```\n</details>"
+    return new_markdown_cell(f"## Exercise {number}\nFill the hole."), hole, new_markdown_cell(folded)
+
+
 def good_notebook():
-    """Two verdicts, an exercise, an empty cell at the end: nothing to object to."""
+    """Two verdicts, two exercises, an empty cell at the end: nothing to object to."""
     verdict = f"{VERDICT}\nassert True\nprint('holds')"
     cells = [
-        new_markdown_cell("# A question\n## Exercise 1\nFill the hole.\n<details>hint</details>"),
+        new_markdown_cell("# A question"),
         new_code_cell(verdict, execution_count=1, outputs=[new_output("stream", text="holds\n")]),
         new_code_cell(verdict, execution_count=2, outputs=[new_output("stream", text="holds\n")]),
+        *exercise(1),
+        *exercise(2),
         new_code_cell(""),
     ]
     return new_notebook(cells=cells, metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}})
@@ -142,7 +169,7 @@ def test_the_rules_let_a_good_notebook_pass(rule):
 
 def spoil(notebook, name):
     """The good notebook with one thing wrong."""
-    first, second = notebook.cells[1:3]
+    first, second, _, hole, folded = notebook.cells[1:6]
     if name == "no kernelspec":
         del notebook.metadata["kernelspec"]
     elif name == "widget state":
@@ -171,7 +198,19 @@ def spoil(notebook, name):
         html = {"text/html": "<b>C:\\Users</b> <img src='data:image/png;base64,ab/tmp/c='>"}
         first.outputs.append(new_output("display_data", data=html))
     elif name == "no details":
-        notebook.cells.append(new_markdown_cell("## Exercise 2\nFill this one."))
+        notebook.cells.append(new_markdown_cell("## Exercise 3\nFill this one."))
+    elif name == "one exercise":
+        hole.metadata["tags"] = []
+    elif name == "nothing to fill in":
+        hole.source = hole.source.replace("...", "2")
+    elif name == "no judge":
+        hole.source = "n = 1\nx = ..."
+    elif name == "not told":
+        hole.outputs = []
+    elif name == "no solution":
+        folded.source = "<details>Think.</details>"
+    elif name == "not whole":
+        folded.source = folded.source.replace("n = 1\n", "")
     return notebook
 
 
@@ -181,8 +220,8 @@ def spoil(notebook, name):
         ("no kernelspec", format_offences, "kernelspec"),
         ("widget state", format_offences, "widget state"),
         ("invalid", format_offences, "not a valid notebook"),
-        ("never executed", execution_offences, "[1, None]"),
-        ("out of order", execution_offences, "[2, 1]"),
+        ("never executed", execution_offences, "[1, None, 3, 4]"),
+        ("out of order", execution_offences, "[2, 1, 3, 4]"),
         ("stored error", execution_offences, "error is stored"),
         ("one verdict", verdict_offences, "1 verdict cells"),
         ("no assertion", verdict_offences, "asserts nothing"),
@@ -191,7 +230,13 @@ def spoil(notebook, name):
         ("path in text", path_offences, "/home/ada"),
         ("path in warning", path_offences, "/anywhere/at/all.py"),
         ("path in html", path_offences, "C:"),
-        ("no details", exercise_offences, "Exercise 2"),
+        ("no details", exercise_offences, "Exercise 3"),
+        ("one exercise", hole_offences, "1 exercises"),
+        ("nothing to fill in", hole_offences, "without a hole"),
+        ("no judge", hole_offences, "without a hole and a judge"),
+        ("not told", hole_offences, "not told"),
+        ("no solution", hole_offences, "no solution follows"),
+        ("not whole", hole_offences, "needs n of the hole"),
     ],
 )
 def test_the_rules_find_what_is_wrong(name, rule, message):

@@ -1,0 +1,3 @@
+"""Plugins for every run of pytest here, of tests/ as of notebooks/."""
+
+pytest_plugins = ["tests.notebooks.solutions", "tests.slowest"]
