@@ -25,9 +25,7 @@ def test_it_runs_and_its_sliders_move_the_pictures(open_notebook, tmp_path):
         digits = page.new_image_hash(digits, SHOWN["digits"])
 
     for slider, key in (("time t", "ArrowRight"), ("time t of the digits", "ArrowLeft")):
-        milliseconds = page.latency(slider, key)
-        print(f"{slider}: key press to new picture, median {milliseconds:.0f} ms")
-        assert milliseconds < 500  # the aim is 60 on an idle machine; a busy one must not fail for it
+        page.assert_quick(slider, key)
     assert page.errors() == []
     page.screenshot(tmp_path / "page.png")
     assert (tmp_path / "page.png").stat().st_size > 10_000

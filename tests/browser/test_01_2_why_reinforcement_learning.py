@@ -11,9 +11,7 @@ def test_a_slider_changes_the_maps_at_once(page, label):
     page.slider(label)
     page.press("ArrowRight")
     page.new_image_hash(before, "beyond")
-    milliseconds = page.latency(label, "ArrowLeft", n=8)
-    print(f"\n{label}: {milliseconds:.0f} ms median from key press to new picture")
-    assert milliseconds < 500  # the aim is 60 on an idle machine; a busy one must not fail for it
+    page.assert_quick(label, "ArrowLeft", n=8)
     assert page.errors() == []
 
 

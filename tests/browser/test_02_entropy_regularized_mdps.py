@@ -13,9 +13,7 @@ def test_a_slider_changes_the_walk_at_once(page, label):
     page.new_image_hash(before, "walk")
     page.press("ArrowLeft")
     page.press("Home")
-    milliseconds = page.latency(label, "ArrowRight", n=8)
-    print(f"\n{label}: {milliseconds:.0f} ms median from key press to new picture")
-    assert milliseconds < 500  # the aim is 60 on an idle machine; a busy one must not fail for it
+    page.assert_quick(label, "ArrowRight", n=8)
     assert page.errors() == []
 
 

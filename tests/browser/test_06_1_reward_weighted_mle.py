@@ -8,9 +8,7 @@ def test_alpha_changes_the_weights_at_once(page):
     page.slider("α")
     page.press("ArrowRight")
     page.new_image_hash(before, "weights")
-    milliseconds = page.latency("α", "ArrowLeft", n=8)
-    print(f"\nα: {milliseconds:.0f} ms median from key press to new picture")
-    assert milliseconds < 500  # the aim is 60 on an idle machine; a busy one must not fail for it
+    page.assert_quick("α", "ArrowLeft", n=8)
     assert page.errors() == []
 
 

@@ -10,9 +10,7 @@ def test_the_strength_moves_the_samples_at_once(page):
     page.slider("guidance strength γ")
     page.press("ArrowLeft")
     page.new_image_hash(before, "samplers")
-    milliseconds = page.latency("guidance strength γ", "ArrowLeft", n=8)
-    print(f"\nγ: {milliseconds:.0f} ms median from key press to new picture")
-    assert milliseconds < 500  # the aim is 60 on an idle machine; a busy one must not fail for it
+    page.assert_quick("guidance strength γ", "ArrowLeft", n=8)
     assert page.errors() == []
 
 

@@ -15,7 +15,5 @@ def test_a_slider_changes_what_was_learned_at_once(page, label):
     page.press("ArrowRight")
     page.new_image_hash(before, "shares")
     page.press("Home")
-    milliseconds = page.latency(label, "ArrowRight", n=2)
-    print(f"\n{label}: {milliseconds:.0f} ms median from key press to new picture")
-    assert milliseconds < 500  # the aim is 60 on an idle machine; a busy one must not fail for it
+    page.assert_quick(label, "ArrowRight", n=2)
     assert page.errors() == []

@@ -1,4 +1,4 @@
-"""The images page as a reader meets it: choose a reward, move the guidance strength, and look at what changes."""
+"""The images page as a reader meets it: choose a reward, move γ and the class, and look at what changes."""
 
 import pytest
 
@@ -13,10 +13,12 @@ def test_another_reward_shows_another_policy(page, reward):
     assert page.errors() == []
 
 
-def test_the_guidance_strength_moves_the_walls(page):
+# Where γ = 0 every class looks alike, and 9 is the last class.
+@pytest.mark.parametrize(("label", "key"), [("guidance strength γ", "ArrowRight"), ("class y", "ArrowLeft")])
+def test_a_slider_changes_the_walls_at_once(page, label, key):
     before = page.image_hash("guidance")
-    page.slider("guidance strength γ")
-    page.press("ArrowRight")
+    page.slider(label)
+    page.press(key)
     page.new_image_hash(before, "guidance")
-    print(f"\nγ: {page.latency('guidance strength γ', 'ArrowLeft', n=4):.0f} ms median from key press to new picture")
+    page.assert_quick(label, key, n=4)
     assert page.errors() == []

@@ -5,9 +5,7 @@ import shutil
 from contextlib import ExitStack, contextmanager
 from urllib.parse import urlsplit
 
-import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook
 
 from .driver import Notebook, running_lab
 
@@ -37,7 +35,6 @@ try:
 except OSError as refusal:
     print(refusal)
 """
-KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 # A reader who once said yes to everything, in a JupyterLab of another project.
 YES = {
     "apputils-extension/notification": {"fetchNews": "true", "checkForUpdates": True},
@@ -63,8 +60,7 @@ class Watched:
             file = self.settings / "@jupyterlab" / f"{name}.jupyterlab-settings"
             file.parent.mkdir(parents=True)
             file.write_text(json.dumps(values))
-        code = new_notebook(cells=[new_code_cell(cell) for cell in cells], metadata={"kernelspec": KERNEL})
-        nbformat.write(code, self.lab.root / "small.ipynb")
+        self.lab.write("small.ipynb", *cells)
         with self.browser.new_context() as context:
             page = context.new_page()
             page.on("request", lambda request: self.requests.append(request.url))

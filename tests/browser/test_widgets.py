@@ -1,8 +1,5 @@
 """The glue in a real browser: an answer that raises is told to the reader in red, and to the tests as an error."""
 
-import nbformat
-from nbformat.v4 import new_code_cell, new_notebook
-
 CELL = """
 import ipywidgets as ui
 from tutorial_lib import widgets
@@ -14,12 +11,10 @@ def respond(a):
 
 widgets.together([widgets.slider("a", 1, 0, 4, 1)], respond, text)
 """
-KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 
 
 def test_an_error_of_an_answer_is_shown_in_red_and_counted_and_gone_with_the_next_answer(lab, open_notebook):
-    code = new_notebook(cells=[new_code_cell(CELL.strip())], metadata={"kernelspec": KERNEL})
-    nbformat.write(code, lab.root / "fragile.ipynb")
+    lab.write("fragile.ipynb", CELL)
     notebook = open_notebook("fragile.ipynb")
     notebook.run_all()
     alarm = notebook.page.locator(".tutorial-widget .alarm span")
