@@ -242,7 +242,6 @@ def test_a_slower_policy_takes_smaller_steps_by_default_alone(algorithm):
         (soft_ppo, dict(iterations=60)),
         (soft_ppo, dict(iterations=60, baseline=False)),
         (reward_backprop, dict(iterations=80)),
-        (reward_backprop, dict(iterations=80, checkpointed=True)),
         (reward_backprop, dict(iterations=80, last=(5, 20))),
         (reward_weighted_mle, dict(iterations=8)),
         (reward_weighted_mle, dict(iterations=4, online=False, n=4096)),
@@ -267,4 +266,4 @@ def test_every_variant_moves_towards_the_optimum(algorithm, options):
     precision, shift = 1 / 0.36 + 2 / 0.5, 2 / 0.5  # of p_r; exp(r/α) = exp(−2‖x − c‖²)
     log_z = 2 * math.log(0.36**-0.5 / precision**0.5) - 2 + shift**2 / (2 * precision)
     regret = (0.5 * log_z - report.objective) / (0.5 * log_z - before.objective)
-    assert regret < (0.6 if "last" in options or options.get("kind") == "step" else 0.15)
+    assert regret < (0.08 if options == dict(iterations=8) else 0.05)  # 0.02 is what steps of T = 20 cannot reach

@@ -1,9 +1,6 @@
 """Chains of Gaussian steps against torch.distributions."""
 
 import math
-import platform
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -11,10 +8,21 @@ from torch import nn
 from torch.distributions import Normal, kl_divergence
 
 from tutorial_lib.denoisers import ExactDenoiser, MLPDenoiser
-from tutorial_lib.policies import DenoisingPolicy, SteeredPolicy, Trajectory, ddim, record, rollout, rollout_with
+from tutorial_lib.policies import (
+    Control,
+    DenoisingPolicy,
+    SteeredPolicy,
+    Trajectory,
+    ddim,
+    glimpse,
+    record,
+    rollout,
+    rollout_with,
+    within_reach,
+)
 from tutorial_lib.schedules import NoiseSchedule
 
-from ..oracles import chain, ring, ring_mixture, seeded
+from ..oracles import chain, image_chain, ring, ring_mixture, seeded, stirred
 
 T = 12
 
@@ -117,6 +125,35 @@ def test_a_steered_policy_starts_as_the_pretrained_one(pretrained):
     assert any(p.grad is not None and p.grad.any() for p in policy.parameters())  # zero, but not stuck there
 
 
+def test_a_shift_is_bent_to_stay_within_reach():
+    """‖u‖/√(1 + ‖u‖²/reach²): of a length of 0.1, 3 and 4·10³ with a reach of 4, and in its own direction."""
+    u = torch.tensor([[0.06, 0.08], [1.8, -2.4], [-3200.0, 2400.0]])
+    bent = within_reach(u, 4.0)
+    assert bent.norm(dim=1).tolist() == pytest.approx([0.1, 2.4, 4.0], rel=1e-3)
+    torch.testing.assert_close(bent / bent.norm(dim=1, keepdim=True), u / u.norm(dim=1, keepdim=True))
+    image = torch.full((2, 1, 3, 3), 5.0)
+    assert within_reach(image, 4.0).flatten(1).norm(dim=1).tolist() == pytest.approx([4 / (1 + 16 / 225) ** 0.5] * 2)
+
+
+def test_a_control_is_its_network_within_reach(pretrained):
+    control, x = stirred(Control(pretrained, reach=0.7, generator=seeded(1))), torch.randn(9, 2, generator=seeded(2))
+    for t in (1, T):
+        v = control.network(x, t)
+        expected = v / (1 + v.square().sum(1, keepdim=True) / 0.49).sqrt()
+        torch.testing.assert_close(SteeredPolicy(pretrained, control).shift(x, t), expected)
+        assert expected.norm(dim=1).max() > 0.1
+
+
+def test_first_weights_are_the_generators_or_the_same_every_time(pretrained):
+    state = torch.get_rng_state()
+    a, b = (SteeredPolicy(pretrained).state_dict() for _ in range(2))
+    c, d, e = (SteeredPolicy(pretrained, generator=seeded(s)).state_dict() for s in (1, 1, 2))
+    assert torch.equal(state, torch.get_rng_state())
+    first = "control.network.first.weight"
+    assert torch.equal(a[first], b[first]) and torch.equal(c[first], d[first])
+    assert not torch.equal(a[first], c[first]) and not torch.equal(c[first], e[first])
+
+
 def test_kl_is_that_of_the_two_normals(steered, pretrained):
     x = torch.randn(30, 2, generator=seeded(0))
     for t in (1, 2, 7, T):
@@ -185,27 +222,6 @@ def test_a_rollout_is_what_the_network_says_with_gradients(pretrained):
         assert torch.equal(policy.mean(x, t).detach(), quick)
 
 
-PAGES_TAKEN = """
-import resource, torch
-from tutorial_lib.denoisers import MLPDenoiser
-from tutorial_lib.policies import DenoisingPolicy, rollout
-from tutorial_lib.schedules import NoiseSchedule
-schedule = NoiseSchedule.cosine(10)
-policy = DenoisingPolicy(MLPDenoiser(schedule), schedule)
-for _ in range(2):
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    rollout(policy, 10_000, generator=torch.Generator().manual_seed(0))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
-"""
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators keep freed memory of themselves")
-def test_a_rollout_takes_its_memory_once():
-    """In a fresh process: a second rollout finds the memory of the first (else 9,000 pages are new)."""
-    done = subprocess.run([sys.executable, "-c", PAGES_TAKEN], check=True, capture_output=True, text=True)
-    assert int(done.stdout) < 3000
-
-
 @pytest.mark.parametrize("kind", ["pretrained", "steered"])
 def test_t_as_a_tensor_is_t_as_a_number(kind, request):
     policy = request.getfixturevalue(kind)
@@ -238,6 +254,26 @@ def test_ddim_without_noise_is_a_map_and_with_all_of_it_the_chain(pretrained):
             assert torch.allclose(x_next.double(), hand(x_t, t, 1.0, z[T + 1 - t].double()), atol=2e-4)
 
 
+@pytest.mark.parametrize("kind", ["pretrained", "steered"])
+def test_a_glimpse_is_ddim_over_a_few_levels(kind, request):
+    """Levels T = 12, 8, 4, 0 by hand, x̂_0 told by the mean: c⁰_t x̂_0 + c¹_t x_t."""
+    policy = request.getfixturevalue(kind)
+    schedule, x = policy.schedule, torch.randn(20, 2, generator=seeded(5))
+    with torch.no_grad():
+        for t, s in ((12, 8), (8, 4), (4, 0)):
+            x_0 = (policy.mean(x, t) - schedule.carry[t] * x) / schedule.signal[t]
+            epsilon = (x - schedule.alpha_bar[t].sqrt() * x_0) / (1 - schedule.alpha_bar[t]).sqrt()
+            x = schedule.alpha_bar[s].sqrt() * x_0 + (1 - schedule.alpha_bar[s]).sqrt() * epsilon
+    torch.testing.assert_close(glimpse(policy, 20, steps=3, generator=seeded(5)), x, atol=1e-4, rtol=1e-4)
+
+
+def test_a_glimpse_of_every_level_is_ddim_and_more_are_refused(pretrained):
+    all_levels = glimpse(pretrained, 9, steps=T, generator=seeded(5))
+    torch.testing.assert_close(all_levels, ddim(pretrained, 9, eta=0.0, generator=seeded(5)).x_0, atol=1e-4, rtol=1e-4)
+    with pytest.raises(ValueError, match=r"steps must lie in 1\.\.12, got 13"):
+        glimpse(pretrained, 3, steps=T + 1, generator=seeded(0))
+
+
 def test_rollout_with_another_mean_keeps_the_policys_noise(pretrained):
     path = rollout_with(lambda x, t: torch.zeros_like(x), pretrained, 40_000, generator=seeded(0))
     spread = path.x[:T].std((1, 2))
@@ -253,12 +289,9 @@ def test_the_chain_samples_its_data():
     assert torch.allclose(x_0.var(0), torch.full((2,), 2 + 0.09), rtol=0.015)
 
 
-def test_a_denoiser_for_images_needs_a_control_of_its_own():
-    class Image(nn.Module):
-        shape = (1, 8, 8)
-
+def test_images_need_a_control_of_their_own():
     with pytest.raises(ValueError, match=r"pass a control for data of shape \(1, 8, 8\)"):
-        SteeredPolicy(DenoisingPolicy(Image(), NoiseSchedule.cosine(5)))  # type: ignore[arg-type]
+        SteeredPolicy(image_chain())
 
 
 def test_moving_the_exact_denoiser_needs_no_parameters():
