@@ -24,12 +24,6 @@ from tutorial_lib.metrics import evaluate
 from tutorial_lib.policies import SteeredPolicy
 from tutorial_lib.worlds import World
 
-DEFAULTS: Mapping[ModuleType, dict[str, Any]] = {
-    soft_ppo: {},
-    reward_backprop: {},
-    reward_weighted_mle: {},
-    path_consistency: {},
-}
 QUERIES, SECONDS = 12_800, 4.0
 EQUAL: Mapping[ModuleType, dict[str, Any]] = {
     soft_ppo: dict(iterations=QUERIES // 256),
@@ -37,6 +31,7 @@ EQUAL: Mapping[ModuleType, dict[str, Any]] = {
     reward_weighted_mle: dict(n=QUERIES // 16, iterations=16),
     path_consistency: dict(iterations=QUERIES // 256),
 }
+DEFAULTS: Mapping[ModuleType, dict[str, Any]] = {algorithm: {} for algorithm in EQUAL}
 
 
 def in_equal_time(world: World, seconds: float) -> dict[ModuleType, dict[str, Any]]:
@@ -61,8 +56,8 @@ class Row:
 
 def trained(algorithm: ModuleType, world: World, best: GaussianOptimum, seed: int, options: dict[str, Any]):
     """(regret, seconds, queries) of one run."""
-    torch.manual_seed(seed)
-    policy, g = SteeredPolicy(world.pretrained), torch.Generator().manual_seed(seed)
+    g = torch.Generator().manual_seed(seed)
+    policy = SteeredPolicy(world.pretrained, generator=g)
     last = run(algorithm.fine_tune(policy, world.reward, alpha=world.alpha, generator=g, **options))[-1]
     report = evaluate(policy, world.reward, alpha=world.alpha, n=50_000, generator=torch.Generator().manual_seed(99))
     return best.soft.regret(report), last.seconds, last.queries

@@ -29,7 +29,6 @@ def measure(kind: str) -> None:
     from tutorial_lib.notebooks.s05_2_reward_backpropagation.view import peak_bytes
     from tutorial_lib.policies import SteeredPolicy, rollout
 
-    torch.manual_seed(0)
     world, generator = worlds.ring(T), torch.Generator().manual_seed(0)
     policy = SteeredPolicy(world.pretrained)
     options: dict[str, Any] = {"last": T, **KINDS[kind]}

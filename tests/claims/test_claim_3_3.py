@@ -39,9 +39,8 @@ def tilted():
 
 def climb(alpha, seed, iterations=160, n=256):
     """Plain reparametrised ascent on E[r] − α Σ KL_t."""
-    torch.manual_seed(seed)
     pretrained, generator = ring(T), seeded(seed)
-    policy = SteeredPolicy(pretrained, width=64)
+    policy = SteeredPolicy(pretrained, width=64, generator=generator)
     optimiser = torch.optim.Adam(policy.parameters(), lr=3e-3)
     for _ in range(iterations):
         x, kl = torch.randn(n, 2, generator=generator), torch.zeros(n)

@@ -42,7 +42,6 @@ def test_claim_5_2_ppo_optimises_it(claim):
     best, own = (
         GaussianOptimum(world.pretrained, world.reward, alpha=alpha, extent=5.0, grid=101) for alpha in (ALPHA, OWN)
     )
-    torch.manual_seed(0)
     policy = SteeredPolicy(world.pretrained)
     run(soft_ppo.fine_tune(policy, world.reward, alpha=ALPHA, generator=seeded(0)))
     report = evaluate(policy, world.reward, alpha=ALPHA, generator=seeded(1))

@@ -37,8 +37,7 @@ def training(algorithm, policy, reward, seed, **options):
 
 
 def fresh(pretrained, seed):
-    torch.manual_seed(seed)
-    return SteeredPolicy(pretrained)
+    return SteeredPolicy(pretrained, generator=seeded(seed))
 
 
 def quiet_J(policy, reward):

@@ -4,7 +4,6 @@ that may steer those steps alone, from E_pre[v_K(x_K)]."""
 import itertools
 
 import pytest
-import torch
 
 from tutorial_lib.algorithms import reward_backprop, run
 from tutorial_lib.exact import SoftValues
@@ -31,8 +30,7 @@ def soft():
 
 
 def regret(soft, last, seed=0):
-    torch.manual_seed(seed)
-    policy, options = SteeredPolicy(soft.pretrained), dict(n=32, iterations=80, last=last)
+    policy, options = SteeredPolicy(soft.pretrained, generator=seeded(seed)), dict(n=32, iterations=80, last=last)
     run(reward_backprop.fine_tune(policy, RING_REWARD, alpha=ALPHA, generator=seeded(seed), **options))
     return soft.regret(evaluate(policy, RING_REWARD, alpha=ALPHA, n=4000, generator=seeded(99)))
 

@@ -31,8 +31,7 @@ def islands(x):
 
 
 def covered(alpha, seed):
-    torch.manual_seed(seed)
-    policy = SteeredPolicy(ring(T))
+    policy = SteeredPolicy(ring(T), generator=seeded(seed))
     run(reward_backprop.fine_tune(policy, islands, alpha=alpha, generator=seeded(seed), n=64, iterations=150))
     return modes_covered(rollout(policy, 3000, generator=seeded(100)).x_0, ring_mixture(), share=SHARE)
 

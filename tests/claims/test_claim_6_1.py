@@ -43,8 +43,7 @@ def objective(policy, reward, alpha, n=20_000):
 
 
 def beginner(pretrained):
-    torch.manual_seed(SEED)
-    return SteeredPolicy(pretrained)
+    return SteeredPolicy(pretrained, generator=seeded(SEED))
 
 
 @pytest.fixture(scope="module")

@@ -138,7 +138,6 @@ def test_claim_6_7_the_best_gaussian_steps_leave_a_residual(ring, best, claim):
 
 
 def test_claim_6_7_trained_at_its_defaults_its_regret_is_small(ring, best, claim):
-    torch.manual_seed(0)
     policy = SteeredPolicy(ring.pretrained)
     history = run(path_consistency.fine_tune(policy, ring.reward, alpha=ring.alpha, generator=seeded(0)))
     report = evaluate(policy, ring.reward, alpha=ring.alpha, generator=seeded(1))
