@@ -87,11 +87,11 @@ def _best_on_grid(values: Tensor, c: float, sigma: float, grid: Grid) -> Tensor:
     """The grid point y that maximises B(y) − c‖y − ρ‖², axis by axis, within 6σ: [n, n, 2]."""
     reach = min(math.ceil(6 * sigma / grid.spacing), grid.n - 1)
     offsets = torch.arange(-reach, reach + 1, device=values.device)
-    price = c * (offsets * grid.spacing).square()
+    cost = c * (offsets * grid.spacing).square()
 
     def best_along_last(f: Tensor) -> tuple[Tensor, Tensor]:
         padded = torch.nn.functional.pad(f, (reach, reach), value=-math.inf)
-        value, place = (padded.unfold(-1, 2 * reach + 1, 1) - price).max(-1)
+        value, place = (padded.unfold(-1, 2 * reach + 1, 1) - cost).max(-1)
         return value, torch.arange(grid.n, device=f.device) + offsets[place]
 
     along_second, second = best_along_last(values)  # over y₂, for each (y₁, ρ₂)
@@ -120,7 +120,7 @@ def _objective(f: Spline, y: Tensor, rho: Tensor, c: float) -> tuple[Tensor, Ten
 
 
 def _ascent(slope: Tensor, hessian: Tensor, c: float) -> Tensor:
-    """−H⁻¹∇F where F is concave; elsewhere a step along ∇F, as long as the price's own curvature 2c allows."""
+    """−H⁻¹∇F where F is concave; elsewhere a step along ∇F, as long as the quadratic's own curvature 2c allows."""
     xx, xy, yy = hessian.unbind(1)
     determinant = xx * yy - xy.square()
     concave = (determinant > 0) & (xx < 0)

@@ -81,7 +81,7 @@ class TiltedDensity:
         return torch.cat([mass.unsqueeze(0) / self.grid.spacing**2, density_t]), value
 
     def marginal(self, alpha: float, t: int) -> Marginal:
-        """What `through_time` has at one t in 0..T alone, and p_pre,t, for the price of one t."""
+        """What `through_time` has at one t in 0..T alone, and p_pre,t, at the cost of one t."""
         t = int(self.schedule.check(t, least=0))
         mass, log_z = self._tilted(alpha)
         if t == 0:
