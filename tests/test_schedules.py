@@ -8,10 +8,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tutorial_lib.distributions import GaussianMixture
 from tutorial_lib.policies import rollout
 from tutorial_lib.schedules import NoiseSchedule
 
-from .oracles import chain, parameters, ring_mixture, seeded
+from .oracles import chain, noised_law, parameters, ring_mixture, seeded
 
 KINDS = ["cosine", "linear"]
 steady = settings(max_examples=30, deadline=None, derandomize=True, database=None)
@@ -144,15 +145,29 @@ def test_a_schedule_moves_to_another_device_whole():
     assert all(a.device.type == "meta" for a in vars(moved).values() if isinstance(a, torch.Tensor))
 
 
-def test_the_mixture_under_many_small_steps_is_the_mixture_under_one():
-    """Moments after T forward steps against those at ᾱ_T, by propagating mean and covariance exactly."""
-    weights, means, _ = parameters(0, 2, 3)
-    schedule = NoiseSchedule.linear(60)
-    mean, variance = (weights @ means)[0].item(), 2.5
-    start = mean, variance
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_mixture_under_many_small_steps_is_the_mixture_under_one(kind):
+    """One step at a time, each with its own β_t, against the law at ᾱ_t: densities of all 60 levels."""
+    mixture, schedule = GaussianMixture(*parameters(0, 2, 3)), getattr(NoiseSchedule, kind)(60)
+    x = 2 * torch.randn(50, 2, generator=seeded(0), dtype=torch.float64)
+    step_by_step = mixture
     for t in range(1, 61):
-        beta = schedule.beta[t].item()
-        mean, variance = math.sqrt(1 - beta) * mean, (1 - beta) * variance + beta
+        step_by_step = step_by_step.noised(1 - schedule.beta[t].double())
+        at_once = noised_law(mixture.weights, mixture.means, mixture.covariances, schedule.alpha_bar[t].item())
+        assert torch.allclose(step_by_step.log_prob(x), at_once.log_prob(x), rtol=1e-4, atol=1e-4)
+
+
+def test_forward_steps_one_after_another_lead_to_the_law_at_that_level():
+    """x_0 = 3, and 20 steps by `forward_step`: mean and variance within 4.5 standard errors at every t."""
+    schedule, x, n = NoiseSchedule.cosine(20), torch.full((100_000, 1), 3.0), 100_000
+    for t in range(1, 21):
+        x = schedule.forward_step(x, t, generator=seeded(t))
         level = schedule.alpha_bar[t].item()
-        assert mean == pytest.approx(math.sqrt(level) * start[0], rel=1e-5)
-        assert variance == pytest.approx(level * start[1] + 1 - level, rel=1e-5)
+        assert abs(x.mean().item() - 3 * level**0.5) <= 4.5 * ((1 - level) / n) ** 0.5
+        assert x.var().item() == pytest.approx(1 - level, rel=4.5 * (2 / n) ** 0.5)
+
+
+def test_one_schedule_matches_another_by_its_noise_levels():
+    cosine = NoiseSchedule.cosine(8)
+    assert cosine.matches(cosine) and cosine.matches(NoiseSchedule.cosine(8, data_std=2.0))
+    assert not cosine.matches(NoiseSchedule.linear(8)) and not cosine.matches(NoiseSchedule.cosine(9))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from tutorial_lib.denoisers import MLPDenoiser
+from tutorial_lib.denoisers import MLPDenoiser, initial_weights
 from tutorial_lib.exact import SoftValues
 from tutorial_lib.guidance import classifier_free, sequential_monte_carlo, value_weighted
 from tutorial_lib.guidance.sequential_monte_carlo import Particles, systematic
@@ -42,9 +42,9 @@ class Flat:
 
 def learned(seed=0):
     """A chain around a random network, so that there are weights to leave alone."""
-    torch.manual_seed(seed)
     schedule = NoiseSchedule.cosine(T)
-    return DenoisingPolicy(MLPDenoiser(schedule), schedule)
+    with initial_weights(seed):
+        return DenoisingPolicy(MLPDenoiser(schedule), schedule)
 
 
 BY_VALUE: dict[str, Callable] = {
@@ -103,14 +103,53 @@ def test_a_value_of_another_shape_is_refused(sample):
         sample(learned(), Flat(), alpha=ALPHA, n=3, generator=seeded(0))
 
 
-@by_value
-def test_a_constant_added_to_v_t_changes_nothing(sample):
-    class Raised(Bowl):
-        def __call__(self, x, t):
-            return super().__call__(x, t) + 0.25 * t
+class Asked:
+    """A value that counts how often it was asked, and what it was asked for."""
 
-    plain, raised = (sample(learned(), v, alpha=ALPHA, n=40, generator=seeded(0)).x_0 for v in (Bowl(), Raised()))
-    assert torch.allclose(plain, raised, atol=1e-4)
+    def __init__(self, value):
+        self.value, self.times = value, []
+
+    def __call__(self, x, t):
+        self.times.append(t)
+        return self.value(x, t)
+
+    def grad(self, x, t):
+        self.times.append(t)
+        return self.value.grad(x, t)
+
+
+@pytest.mark.parametrize(
+    ("name", "times"),
+    [
+        ("value_weighted", [5, 4, 3, 2, 1, 0]),
+        ("sequential_monte_carlo", [6, 5, 4, 3, 2, 1, 0]),
+        ("svdd", [5, 4, 3, 2, 1, 0]),
+    ],
+)
+def test_the_value_is_asked_once_a_step_about_where_the_step_goes(name, times):
+    value = Asked(Bowl())
+    BY_VALUE[name](learned(), value, alpha=ALPHA, n=5, generator=seeded(0))
+    assert value.times == times
+
+
+@pytest.mark.parametrize("name", ["sequential_monte_carlo", "svdd"])
+def test_a_constant_added_to_v_t_changes_no_choice(name):
+    """Nor does it change log Ẑ, for the v_t cancel along a path and v_0 has none."""
+    raised = Asked(lambda x, t: Bowl()(x, t) + 0.25 * t)
+    plain, other = (
+        BY_VALUE[name](learned(), v, alpha=ALPHA, n=40, generator=seeded(0)) for v in (Asked(Bowl()), raised)
+    )
+    assert raised.times and torch.allclose(plain.x, other.x, atol=1e-4)
+    if name == "sequential_monte_carlo":
+        assert torch.allclose(plain.log_z, other.log_z, atol=1e-4)
+        assert torch.allclose(plain.effective, other.effective, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["sequential_monte_carlo", "svdd"])
+def test_a_slope_added_to_v_t_changes_what_is_drawn(name):
+    steeper = Asked(lambda x, t: Bowl()(x, t) + 3 * t * x[:, 0])
+    plain, other = (BY_VALUE[name](learned(), v, alpha=ALPHA, n=40, generator=seeded(0)) for v in (Bowl(), steeper))
+    assert not torch.allclose(plain.x_0, other.x_0, atol=0.1)
 
 
 @pytest.mark.parametrize("candidates", [0, 2.5, -1])
@@ -185,6 +224,32 @@ def test_clouds_keep_to_themselves_and_paths_are_whole():
     assert sum(len(cloud.unique(dim=0)) for cloud in clouds) == len(path.x[-1].unique(dim=0)) < 400
     assert isinstance(path, Particles) and path.effective.shape == (T + 1, 8)
     assert ((path.effective > 0) & (path.effective <= 1 + 1e-5)).all()
+
+
+def test_the_survivors_descend_from_few_x_T_and_are_many_x_0():
+    """A value that loves the right half at t = 3: from there on down the paths part, from there on up they are one."""
+    fond = Asked(lambda x, t: 8.0 * (x[:, 0] > 1).float() if t == 3 else torch.zeros(len(x)))
+    path = sequential_monte_carlo.sample(ring(T), fond, alpha=ALPHA, n=400, generator=seeded(14))
+    distinct = [len(path.x[t].unique(dim=0)) for t in range(T + 1)]
+    assert distinct[0] == distinct[1] == distinct[2], "v_2 = 0 takes back what v_3 gave, and nobody is copied again"
+    assert distinct[3] == distinct[4] == distinct[5] == distinct[T] < 200 < distinct[2]
+    assert (path.x[3][:, 0] > 1).all()
+
+
+def test_where_no_share_is_too_small_all_weights_are_carried_to_the_end():
+    """By hand: a threshold that is never reached, so that w_0 = exp(r/α) alone chooses, whatever v was on the way."""
+    options: dict = dict(alpha=ALPHA, n=64, resample_below=1e-6)
+    path = sequential_monte_carlo.sample(ring(T), value_of("wrong", "peak"), generator=seeded(15), **options)
+    generator = seeded(15)
+    x = torch.randn(64, 2, generator=generator)
+    for t in range(T, 0, -1):
+        torch.rand(1, 1, generator=generator)  # the resampling's own, which is not used
+        x = ring(T).mean(x, t) + ring(T).schedule.sigma[t] * torch.randn(64, 2, generator=generator)
+    w = (RING_REWARD(x) / ALPHA).exp()
+    assert path.log_z.item() == pytest.approx(w.mean().log().item(), rel=1e-4)
+    assert path.effective[0].item() == pytest.approx(float(w.sum() ** 2 / w.square().sum() / 64), rel=1e-3)
+    chosen = (path.x_0[:, None] - x).norm(dim=2).argmin(1).bincount(minlength=64)
+    assert ((chosen - 64 * w / w.sum()).abs() < 1 + 1e-3).all()
 
 
 def test_a_value_of_zero_resamples_nothing_but_at_the_end():

@@ -8,9 +8,17 @@ import torch
 from scipy import stats
 from torch import nn
 
-from tutorial_lib import metrics
-from tutorial_lib.denoisers import UNetDenoiser
-from tutorial_lib.metrics import Report, compare, energy_distance, evaluate, rollout_with_kl, sliced_wasserstein
+from tutorial_lib.denoisers import UNetDenoiser, initial_weights
+from tutorial_lib.metrics import (
+    Report,
+    compare,
+    energy_distance,
+    evaluate,
+    quiet_objective,
+    report,
+    rollout_with_kl,
+    sliced_wasserstein,
+)
 from tutorial_lib.policies import DenoisingPolicy, RetunedPolicy, SteeredPolicy, rollout
 from tutorial_lib.rewards import ink
 from tutorial_lib.schedules import NoiseSchedule
@@ -64,17 +72,17 @@ def test_the_numbers_are_those_of_the_rollout():
 
 def test_images_are_evaluated_in_batches(monkeypatch):
     """By hand: the same generator, three batches of 4, 4 and 2."""
-    torch.manual_seed(0)
-    denoiser = UNetDenoiser(NoiseSchedule.cosine(3), (4, 4), channels=(8, 8, 8))
+    with initial_weights(0):
+        denoiser = UNetDenoiser(NoiseSchedule.cosine(3), (4, 4), channels=(8, 8, 8))
     policy = RetunedPolicy(DenoisingPolicy(denoiser, denoiser.schedule), copy.deepcopy(denoiser))
     with torch.no_grad():
         policy.denoiser.get_parameter("head.2.weight").mul_(1.5)
-    monkeypatch.setattr(metrics, "PIXELS", 4 * 16)
-    report, g = evaluate(policy, ink, alpha=0.1, n=10, generator=seeded(0)), seeded(0)
+    monkeypatch.setattr(report, "PIXELS", 4 * 16)
+    found, g = evaluate(policy, ink, alpha=0.1, n=10, generator=seeded(0)), seeded(0)
     parts = [rollout_with_kl(policy, n, generator=g) for n in (4, 4, 2)]
     r, kl = torch.cat([ink(path.x_0) for path, _ in parts]), torch.cat([kl for _, kl in parts])
-    assert (report.reward, report.kl) == pytest.approx((r.mean().item(), kl.mean().item()), rel=1e-5)
-    assert report.kl_se == pytest.approx(kl.std().item() / 10**0.5, rel=1e-4)
+    assert (found.reward, found.kl) == pytest.approx((r.mean().item(), kl.mean().item()), rel=1e-5)
+    assert found.kl_se == pytest.approx(kl.std().item() / 10**0.5, rel=1e-4)
 
 
 def test_standard_errors_are_the_spread_over_seeds():
@@ -85,6 +93,21 @@ def test_standard_errors_are_the_spread_over_seeds():
         spread = torch.tensor([getattr(run, name) for run in runs]).std().item()
         stated = sum(getattr(run, f"{name}_se") for run in runs) / len(runs)
         assert stated == pytest.approx(spread, rel=0.25)
+
+
+def test_the_quiet_objective_is_j_with_the_spread_over_seeds_as_its_error():
+    """100 runs: J of r − α Σ log-ratio from the two densities of each path, the error within 25 % of the spread."""
+    policy = SteeredPolicy(ring(10), Pull())
+    runs = [quiet_objective(policy, RING_REWARD, alpha=RING_ALPHA, n=200, generator=seeded(s)) for s in range(100)]
+    means, errors = torch.tensor(runs).T
+    path = rollout(policy, 200, generator=seeded(0))
+    with torch.no_grad():
+        ratio = (policy.log_prob(path) - policy.pretrained.log_prob(path)).sum(0)
+    J = RING_REWARD(path.x_0) - RING_ALPHA * ratio
+    assert runs[0] == pytest.approx((J.mean().item(), J.std().item() / 200**0.5), rel=1e-3)
+    assert errors.mean().item() == pytest.approx(means.std().item(), rel=0.25)
+    exact = evaluate(policy, RING_REWARD, alpha=RING_ALPHA, n=20_000, generator=seeded(1000))
+    assert abs(means.mean().item() - exact.objective) <= 4 * (means.var().item() / 100 + exact.objective_se**2) ** 0.5
 
 
 def test_alpha_zero_counts_the_reward_alone():
@@ -155,6 +178,17 @@ def test_images_are_compared_as_vectors():
         assert distance(x, y) == pytest.approx(distance(x.flatten(1), y.flatten(1)), rel=1e-6)
 
 
-def test_compare_says_what_it_measured():
-    text = str(compare(energy_distance, normal(100, 0), lambda n: normal(n, 1), repeats=2))
-    assert "floor" in text and "±" in text
+def test_compare_measures_each_side_by_itself_and_says_so():
+    """A distance that counts upwards: two against the truth, 1 and 2, then two floors, 3 and 5 by the steps below."""
+    distances, drawn = iter([1.0, 2.0, 3.0, 5.0]), []
+
+    def draw(n):
+        drawn.append(normal(n, len(drawn)))
+        return drawn[-1]
+
+    asked = []
+    x = normal(100, 99)
+    found = compare(lambda a, b: asked.append((a, b)) or next(distances), x, draw, repeats=2)
+    assert [a is x for a, _ in asked] == [True, True, False, False] and len(drawn) == 6
+    assert (found.value, found.value_sd, found.floor, found.floor_sd) == pytest.approx((1.5, 0.5**0.5, 4.0, 2**0.5))
+    assert str(found) == "1.5000 ± 0.7071 (floor 4.0000 ± 1.4142)"

@@ -11,11 +11,11 @@ from tutorial_lib.policies import rollout
 from ..oracles import seeded
 
 # α at both ends and in the middle, drawn in no training. The disc, a reward that jumps, is learned less well.
-PRICES = {"peak": (0.07, 0.6, 4.0), "half_plane": (0.3,), "disc": (0.3,)}
+ALPHAS = {"peak": (0.07, 0.6, 4.0), "half_plane": (0.3,), "disc": (0.3,)}
 ALLOWED = {"peak": 0.03, "half_plane": 0.03, "disc": 0.08}
 
 
-@pytest.mark.parametrize(("reward", "alpha"), [(name, alpha) for name, prices in PRICES.items() for alpha in prices])
+@pytest.mark.parametrize(("reward", "alpha"), [(name, alpha) for name, alphas in ALPHAS.items() for alpha in alphas])
 def test_the_learning_gap_is_small_at_every_alpha(reward, alpha):
     world = worlds.ring().with_reward(reward)
     assert world.extent is not None
