@@ -4,6 +4,7 @@ import math
 import random
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 import torch
 
@@ -11,7 +12,7 @@ from tutorial_lib.algorithms import reward_weighted_mle, run
 from tutorial_lib.denoisers import ExactDenoiser, MLPDenoiser
 from tutorial_lib.distributions import GaussianMixture
 from tutorial_lib.exact import TiltedDensity
-from tutorial_lib.notebooks.s06_1_reward_weighted_mle import view
+from tutorial_lib.notebooks.s06_1_reward_weighted_mle import figures, study, view
 from tutorial_lib.policies import RetunedPolicy, SteeredPolicy
 from tutorial_lib.rewards import peak
 from tutorial_lib.schedules import NoiseSchedule
@@ -21,23 +22,23 @@ from ..oracles import chain, gaussian_chain, seeded
 FAR = "a peak beyond the ring"
 
 
-@pytest.mark.parametrize("n", view.SIZES)
-@pytest.mark.parametrize("name", view.REWARDS)
+@pytest.mark.parametrize("n", study.SIZES)
+@pytest.mark.parametrize("name", study.REWARDS)
 def test_weights_and_their_effective_sample_size(name, n):
-    scene = view.scene(name)
+    scene = study.scene(name)
     for alpha in (0.05, 0.3, 5.0):
-        found = view.answer(scene, alpha, n)
+        found = study.answer(scene, alpha, n)
         w = (scene.rewards[:n].double() / alpha).exp()
         assert found.effective == pytest.approx(float(w.sum() ** 2 / w.square().sum()), rel=1e-3)
         assert 1 - 1e-4 <= found.effective <= n
         assert float(found.density.sum()) * scene.tilted.grid.spacing**2 == pytest.approx(1, abs=1e-3)
 
 
-@pytest.mark.parametrize("name", view.REWARDS)
+@pytest.mark.parametrize("name", study.REWARDS)
 def test_the_foretold_share_is_that_of_many_samples_and_falls(name):
-    scene = view.scene(name)
+    scene = study.scene(name)
     assert (scene.shares.diff() > 0).all()
-    found = view.answer(scene, 1.0, view.SIZES[-1])
+    found = study.answer(scene, 1.0, study.SIZES[-1])
     assert found.effective == pytest.approx(found.foretold, rel=0.1)
     assert found.reward == pytest.approx(found.target.reward, abs=0.1)
 
@@ -49,14 +50,16 @@ def test_the_share_of_a_gaussian_is_known():
     _, spread = gaussian_chain(torch.zeros(2, dtype=torch.float64), torch.eye(2).double(), NoiseSchedule.cosine(50))
     for alpha in (1.0, 2.0):
         expected = math.exp(-float(spread[0, 0]) / alpha**2)
-        assert view.exact_share(tilted, alpha) == pytest.approx(expected, rel=1e-3)
+        assert study.exact_share(tilted, alpha) == pytest.approx(expected, rel=1e-3)
 
 
 def test_100_random_settings_give_a_picture_and_words():
-    settings, picture = random.Random(0), view.WeightView(view.scene(FAR))
+    settings, picture = random.Random(0), view.WeightView(study.scene(FAR))
     for i in range(100):
-        scene = view.scene(settings.choice(list(view.REWARDS)))
-        found = view.answer(scene, 10 ** settings.uniform(*map(math.log10, view.ALPHAS)), settings.choice(view.SIZES))
+        scene = study.scene(settings.choice(list(study.REWARDS)))
+        found = study.answer(
+            scene, 10 ** settings.uniform(*map(math.log10, study.ALPHAS)), settings.choice(study.SIZES)
+        )
         picture.draw(scene, found)
         text = view.in_words(found)
         assert "nan" not in text and "effective samples" in text
@@ -65,16 +68,83 @@ def test_100_random_settings_give_a_picture_and_words():
 
 
 def test_the_picture_follows_its_settings():
-    scene, frames = view.scene(FAR), set()
+    scene, frames = study.scene(FAR), set()
     picture = view.WeightView(scene)
     for alpha, n in ((0.5, 500), (0.52, 500), (0.5, 100), (0.5, 500)):
-        picture.draw(scene, view.answer(scene, alpha, n))
+        picture.draw(scene, study.answer(scene, alpha, n))
         frames.add(picture.picture.frame())
     assert len(frames) == 3, "three settings, and the first of them twice"
 
 
+SETTINGS = [(0.5, 500, FAR), (0.07, 2500, "a peak on the ring"), (3.0, 100, FAR)]
+
+
+@pytest.mark.parametrize(("alpha", "n", "name"), SETTINGS)
+def test_every_panel_shows_its_setting(alpha, n, name):
+    """The artists' data against weights, kernel density and Z(α) written out; the view had another setting before."""
+    scene, picture = study.scene(name), view.WeightView(study.scene(FAR))
+    picture.draw(study.scene(FAR), study.answer(study.scene(FAR), 1.0, 2500))
+    picture.draw(scene, study.answer(scene, alpha, n))
+    x = scene.x_0[:n].double()
+    center, axis = (3.0, 1.0) if name == FAR else (2.0, 0.5), scene.tilted.grid.axis.double()
+    r = -((x[:, 0] - center[0]) ** 2 + (x[:, 1] - center[1]) ** 2)
+    w = (r / alpha - (r / alpha).max()).exp()
+    w /= w.sum()
+    assert torch.tensor(np.asarray(picture.points.get_offsets())).equal(x)
+    assert torch.allclose(torch.tensor(picture.points.get_sizes()).double(), (1 + 1500 * w).clamp_max(500), rtol=1e-3)
+    grid = torch.cartesian_prod(axis, axis).reshape(len(axis), len(axis), 2)
+    reward = -((grid[..., 0] - center[0]) ** 2 + (grid[..., 1] - center[1]) ** 2)
+    mass = scene.tilted.pretrained.double() * (reward / alpha - (reward / alpha).max()).exp()
+    shown = torch.tensor(np.asarray(picture.target.get_array())).double().T  # an image's rows are y
+    assert torch.allclose(shown / shown.sum(), mass / mass.sum(), atol=1e-6)
+    blurred = torch.tensor(np.asarray(picture.density.get_array())).double().T
+    for i, j in ((50, 50), (70, 55), (80, 60), (40, 75)):
+        bumps = (-((x - torch.stack([axis[i], axis[j]])) ** 2).sum(1) / (2 * 0.15**2)).exp() / (2 * math.pi * 0.15**2)
+        assert float(blurred[i, j]) == pytest.approx(float(w @ bumps), rel=1e-3, abs=1e-6)
+    effective = 1 / float((w**2).sum())
+    assert list(picture.here.get_xdata()) == [alpha]
+    assert picture.here.get_ydata()[0] == pytest.approx(effective, rel=1e-3)
+    assert picture.here.axes.get_title() == f"α = {alpha:g}, n = {n}: {effective:.1f} effective samples"
+    p = scene.tilted.pretrained.double()
+    for k in (5, 30):
+        a = float(picture.curve.get_xdata()[k])
+        z, half = (float((p * (reward / b).exp()).sum()) for b in (a, a / 2))
+        assert picture.curve.get_ydata()[k] == pytest.approx(n * z**2 / half, rel=1e-2)
+
+
+def test_a_still_is_the_widgets_picture_and_refuses_what_is_no_setting():
+    assert view.still().data != view.still(alpha=0.1).data != view.still(alpha=0.1, n=100).data
+    with pytest.raises(TypeError, match="strength"):
+        view.still(strength=1.0)
+    with pytest.raises(ValueError, match="unknown reward 'a valley'"):
+        view.still(reward="a valley")
+
+
+def test_the_figures_show_what_they_are_given():
+    x_0, weights = torch.tensor([[0.0, 1.0], [2.0, -1.0]]), torch.tensor([0.9, 0.1])
+    target = torch.rand(21, 21, generator=seeded(1))
+    learned = {"one": torch.tensor([[1.0, 1.0]]), "two": torch.tensor([[-1.0, 2.0]])}
+    figure = figures.show_learned(x_0, weights, learned, target, 5.0)
+    first, *others = figure.axes
+    assert np.array_equal(first.collections[0].get_offsets(), x_0.numpy())
+    assert first.collections[0].get_sizes().tolist() == [500, pytest.approx(151)]
+    for ax, (title, points) in zip(others, learned.items(), strict=True):
+        assert ax.get_title() == title and np.array_equal(ax.collections[0].get_offsets(), points.numpy())
+    assert all(np.allclose(ax.images[0].get_array(), target.numpy().T) for ax in figure.axes)
+    left, right = figures.show_progress([-5.0, -2.0, -1.5], [0.1, 0.6, 0.8], {"J": -1.2}).axes
+    assert [list(v) for v in left.lines[0].get_data()] == [[2, 3], [-2.0, -1.5]]
+    assert left.lines[1].get_ydata()[0] == -1.2 and left.texts[0].get_text() == "J" and "−5.0" in left.get_title()
+    assert [list(v) for v in right.lines[0].get_data()] == [[1, 2, 3], [0.1, 0.6, 0.8]]
+    x, law = torch.linspace(-4, 4, 9), torch.arange(9.0)
+    fits = {"fit": 2 * law, "other": 3 * law}
+    for ax, (title, fit) in zip(figures.show_fits(x, law, fits).axes, fits.items(), strict=True):
+        assert np.array_equal(ax.lines[0].get_data(), [x.numpy(), fit.numpy()]) and ax.get_title() == title
+        assert ax.collections[0].get_paths()[0].vertices[:, 1].max() == 8
+    plt.close("all")
+
+
 def test_the_widget_answers_its_controls():
-    box = view.weights()
+    box = view.play()
     controls = [control for column in box.children[0].children for control in column.children]
     image, text = box.children[1:]
     for control, value in zip(controls, (0.1, 2500, "a peak on the ring"), strict=True):
@@ -84,12 +154,12 @@ def test_the_widget_answers_its_controls():
 
 
 def test_the_words_warn_where_a_handful_is_left():
-    scene = view.scene(FAR)
-    cold, warm = (view.in_words(view.answer(scene, alpha, 2500)) for alpha in (0.05, 5.0))
+    scene = study.scene(FAR)
+    cold, warm = (view.in_words(study.answer(scene, alpha, 2500)) for alpha in (0.05, 5.0))
     assert "A handful" in cold and "not even one foretold" in cold and "Enough" in warm
 
 
-def test_a_contest_has_a_row_for_each_price():
+def test_a_contest_has_a_row_for_each_alpha():
     schedule = NoiseSchedule.cosine(6)
     mixture = GaussianMixture(torch.ones(1), torch.zeros(1, 2), stds=torch.tensor([0.8]))
     pretrained = chain(mixture, 6)
@@ -100,14 +170,20 @@ def test_a_contest_has_a_row_for_each_price():
 
     start = SteeredPolicy(pretrained)
     before = [p.detach().clone() for p in start.parameters()]
-    rows = view.contest(start, peak((1.0, 0.0)), limit, alphas=(2.0, 0.5), extent=5.0, n=128, iterations=2)
+    rows = study.contest(start, peak((1.0, 0.0)), limit, alphas=(2.0, 0.5), extent=5.0, n=128, iterations=2)
     assert [row.alpha for row in rows] == [2.0, 0.5] and rows[0].effective > rows[1].effective
     for row in rows:
-        assert set(row.regrets) == set(view.COLORS) and row.regrets[view.LIMIT] < 0.2
+        assert set(row.regrets) == set(figures.COLORS) and row.regrets[study.LIMIT] < 0.2
         assert all(regret < 1 for regret in row.regrets.values()), "training beats doing nothing"
     assert all(torch.equal(a, b) for a, b in zip(before, start.parameters(), strict=True))
-    view.show_contest(rows, TiltedDensity(pretrained, peak((1.0, 0.0)), extent=5.0, grid=61), 64)
-    plt.close()
+    tilted = TiltedDensity(pretrained, peak((1.0, 0.0)), extent=5.0, grid=61)
+    left, right = figures.show_contest(rows, tilted, 64).axes
+    foretold, drawn = (line.get_data() for line in left.lines[:2])
+    assert foretold[1][0] == pytest.approx(64 * study.exact_share(tilted, 0.5), rel=1e-5)
+    assert [list(v) for v in drawn] == [[2.0, 0.5], [row.effective for row in rows]]
+    for line, name in zip(right.lines, (study.OFFLINE, study.ONLINE, study.LIMIT), strict=True):
+        assert line.get_label() == name and list(line.get_ydata()) == [row.regrets[name] for row in rows]
+    plt.close("all")
 
 
 def test_a_retrained_denoiser_is_a_policy_that_is_tuned_whole():
@@ -133,9 +209,9 @@ def test_a_retrained_denoiser_is_a_policy_that_is_tuned_whole():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: view.scene("a valley"), "unknown reward 'a valley'; known: a peak on the ring, a peak beyond the"),
-        (lambda: view.answer(view.scene(FAR), 0.0, 100), "alpha must be a finite number > 0, got 0.0"),
-        (lambda: view.exact_share(view.scene(FAR).tilted, math.nan), "alpha must be a finite number > 0, got nan"),
+        (lambda: study.scene("a valley"), "unknown reward 'a valley'; known: a peak on the ring, a peak beyond the"),
+        (lambda: study.answer(study.scene(FAR), 0.0, 100), "alpha must be a finite number > 0, got 0.0"),
+        (lambda: study.exact_share(study.scene(FAR).tilted, math.nan), "alpha must be a finite number > 0, got nan"),
     ],
 )
 def test_bad_settings_are_told_so(call, message):
