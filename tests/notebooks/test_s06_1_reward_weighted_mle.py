@@ -46,8 +46,9 @@ def test_the_foretold_share_is_that_of_many_samples_and_falls(name):
 def test_the_share_of_a_gaussian_is_known():
     """p_pre = N(0, 1), r = b·x: Z(α) = exp(b²/2α²), so the share is exp(−b²/α²)."""
     gaussian = GaussianMixture(torch.ones(1), torch.zeros(1, 2), stds=torch.ones(1))
-    tilted = TiltedDensity(chain(gaussian, 50), lambda x: x[:, 0], extent=7.0)
-    _, spread = gaussian_chain(torch.zeros(2, dtype=torch.float64), torch.eye(2).double(), NoiseSchedule.cosine(50))
+    pretrained = chain(gaussian, 50)
+    tilted = TiltedDensity(pretrained, lambda x: x[:, 0], extent=7.0)
+    _, spread = gaussian_chain(torch.zeros(2, dtype=torch.float64), torch.eye(2).double(), pretrained.schedule)
     for alpha in (1.0, 2.0):
         expected = math.exp(-float(spread[0, 0]) / alpha**2)
         assert study.exact_share(tilted, alpha) == pytest.approx(expected, rel=1e-3)

@@ -1,166 +1,19 @@
-"""Pictures of a grid world, and the widget that moves its α and slip (§2).
+"""The widget on a grid world: α from hard-greedy to habit, and the slip of the ground."""
 
-A `Scene` holds what α does not change; `answer` maps α to arrays; `WalkView` draws them. Cell (x, y) is state
-x·size + y, as in `mdp.grid_world`; values and laws are [S], policies [S, A].
-"""
-
-import functools
-import math
-from dataclasses import dataclass
 from typing import Any
 
 import ipywidgets as ui
 import matplotlib.pyplot as plt
-import numpy as np
 import torch
+from IPython.display import Image
 from matplotlib.axes import Axes
-from matplotlib.collections import QuadMesh
-from matplotlib.colors import to_rgba
-from matplotlib.patches import Rectangle
-from matplotlib.quiver import Quiver
-from torch import Tensor
 
 from ... import plots
-from ...mdp import (
-    MOVES,
-    SoftSolution,
-    TabularMDP,
-    Trajectories,
-    expected_return,
-    grid_world,
-    path_kl,
-    soft_value_iteration,
-    value_iteration,
-    visitation,
-)
 from ...widgets import Picture, log_slider, slider, together, words
+from .figures import picture_of, set_policy, show_cells, show_policy
+from .study import ALPHAS, SIZE, SLIPS, Answer, Scene, answer, scene, special_cells
 
-SIZE, HABIT = 5, (0.3, 0.4, 0.15, 0.15)  # the habit likes up, then right
-ALPHAS, SLIPS = (0.01, 10.0), tuple(round(0.05 * i, 2) for i in range(11))
-PIT = "#b0413e"
-
-
-def side(world: TabularMDP) -> int:
-    """Cells on a side of a square grid world."""
-    return math.isqrt(world.states)
-
-
-def special_cells(world: TabularMDP) -> tuple[int, list[int]]:
-    """The goal's state and the pits'."""
-    n = side(world)
-    return (n - 1) * n, [x * n for x in range(1, n - 1)]
-
-
-def _cells(world: TabularMDP, values: Tensor) -> np.ndarray:
-    """Values [S] as a picture [y, x]; goal and pits are left out, so that their labels stay in view."""
-    goal, pits = special_cells(world)
-    shown = values.detach().clone()
-    shown[[goal, *pits]] = math.nan
-    return shown.reshape(side(world), -1).T.numpy()
-
-
-def show_cells(ax: Axes, world: TabularMDP, values: Tensor, *, color: str, top: float, title: str = "") -> QuadMesh:
-    """A value for each cell as a shade of `color`, darkest at `top`; goal and pits are marked."""
-    n, (goal, pits) = side(world), special_cells(world)
-    low = -1.0 if color == plots.TARGET else 0.0
-    options: dict[str, Any] = dict(cmap=plots.shades(color), vmin=low, vmax=2 * top - low, edgecolors="white")
-    picture = ax.pcolormesh(np.arange(n), np.arange(n), _cells(world, values), linewidth=1, zorder=0, **options)
-    for state, shade, name in [(goal, plots.REWARD, "goal"), *((pit, PIT, "pit") for pit in pits)]:
-        x, y = divmod(state, n)
-        ax.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, color=shade, alpha=0.25, linewidth=0))
-        ax.text(x, y - 0.4, name, ha="center", va="bottom", color=shade, fontsize=9)
-    ax.text(0, -0.55, "start", ha="center", va="top", color="#444444", fontsize=9)
-    ax.set(xlim=(-0.52, n - 0.48), ylim=(-0.52, n - 0.48), aspect="equal", xticks=[], yticks=[], title=title)
-    ax.spines[:].set_visible(False)
-    return picture
-
-
-def show_policy(ax: Axes, world: TabularMDP, policy: Tensor, *, color: str = plots.TUNED) -> Quiver:
-    """Four arrows in each cell, as long and as strong as the probabilities [S, A]; none in goal and pits."""
-    n, (goal, pits) = side(world), special_cells(world)
-    walking = [s for s in range(world.states) if s not in (goal, *pits)]
-    x, y = (torch.tensor(walking) // n).repeat_interleave(4), (torch.tensor(walking) % n).repeat_interleave(4)
-    moves = torch.tensor(list(MOVES.values()), dtype=torch.float64).repeat(len(walking), 1)
-    base = torch.stack([x, y], 1) + 0.06 * moves
-    drawn = plots.arrows(ax, base, 0.42 * moves, unit=1.0, color=color, width=0.011)
-    set_policy(drawn, world, policy, color)
-    return drawn
-
-
-def set_policy(drawn: Quiver, world: TabularMDP, policy: Tensor, color: str = plots.TUNED) -> None:
-    """Turn arrows that `show_policy` made to another policy [S, A]."""
-    goal, pits = special_cells(world)
-    walking = torch.tensor([s for s in range(world.states) if s not in (goal, *pits)])
-    chance = policy[walking].reshape(-1, 1)
-    moves = torch.tensor(list(MOVES.values()), dtype=torch.float64).repeat(len(walking), 1)
-    along = (0.42 * chance.sqrt() * moves).numpy()  # the root, so that a third is still an arrow
-    drawn.set_UVC(along[:, 0], along[:, 1])
-    red, green, blue, _ = to_rgba(color)
-    drawn.set_facecolor([(red, green, blue, 0.15 + 0.85 * p) for p in chance.squeeze(1).tolist()])
-
-
-def show_world(ax: Axes, found: "Answer", world: TabularMDP, *, title: str = "") -> None:
-    """Value of every cell and policy with all steps to go, at one α."""
-    show_cells(ax, world, found.solution.values[0], color=plots.TARGET, top=1, title=title)
-    show_policy(ax, world, found.solution.policy[0])
-
-
-def show_laws(ax: Axes, reference: Trajectories, optimal: Trajectories, alpha: float, *, title: str = "") -> None:
-    """log p*(τ)/p_ref(τ) against the return, larger where likelier, and the line of the tilt. Only trajectories with a
-    chance above 1 in 10,000 under either law are shown."""
-    shown = torch.maximum(optimal.probability, reference.probability) > 1e-4
-    log_ratio = (optimal.probability / reference.probability).log()
-    size = 8 + 500 * optimal.probability
-    options: dict[str, Any] = dict(color=plots.TUNED, alpha=0.35, linewidths=0, zorder=3)
-    ax.scatter(reference.returns[shown], log_ratio[shown], s=size[shown].numpy(), **options)
-    ends = torch.stack([reference.returns.min(), reference.returns.max()])
-    log_z = (reference.probability.log() + reference.returns / alpha).logsumexp(0)
-    ax.plot(ends, ends / alpha - log_z, color=plots.TARGET, zorder=2)
-    ax.set(xlabel="return of a trajectory, Σr", ylabel="log $p^*$(τ) / $p_{ref}$(τ)", title=title)
-
-
-@dataclass(frozen=True)
-class Scene:
-    """A cliff at one slip: its value, and the return of its policy, for every α of a curve [N]; the two limits."""
-
-    world: TabularMDP
-    alphas: Tensor
-    values: Tensor
-    returns: Tensor
-    hard: float
-    reference: float
-
-
-@dataclass(frozen=True)
-class Answer:
-    """The optimum at one α: v_0 and visits in [S], π_0 [S, A]; J* = reward − α KL; the law of s_T [S]."""
-
-    alpha: float
-    solution: SoftSolution
-    visits: Tensor
-    ends: Tensor
-    value: float
-    reward: float
-    kl: float
-
-
-def answer(world: TabularMDP, alpha: float) -> Answer:
-    """Solve a grid world at one α > 0. visits: mean number of steps spent in each cell."""
-    solution = soft_value_iteration(world, alpha)
-    law = visitation(world, solution.policy)
-    value, reward = float(world.start @ solution.values[0]), expected_return(world, solution.policy)
-    return Answer(alpha, solution, law[:-1].sum(0), law[-1], value, reward, path_kl(world, solution.policy))
-
-
-@functools.lru_cache(maxsize=16)
-def scene(slip: float) -> Scene:
-    """The cliff at one slip."""
-    world = grid_world(SIZE, slip, habit=HABIT)
-    alphas = torch.logspace(math.log10(ALPHAS[0]), math.log10(ALPHAS[1]), 46, dtype=torch.float64)
-    found = [answer(world, float(alpha)) for alpha in alphas]
-    hard = float(world.start @ value_iteration(world).values[0])
-    values, returns = torch.tensor([f.value for f in found]), torch.tensor([f.reward for f in found])
-    return Scene(world, alphas, values, returns, hard, expected_return(world, world.reference))
+FIRST: dict[str, Any] = dict(alpha=0.2, slip=0.1)
 
 
 def in_words(scene: Scene, answer: Answer) -> str:
@@ -174,7 +27,7 @@ def in_words(scene: Scene, answer: Answer) -> str:
         f"Best possible return {scene.hard:.2f}, the habit's own {scene.reference:.2f}. "
         f"Ends at the goal {at_goal:.0%}, in a pit {in_pits:.0%}, still walking {walking:.0%}."
     )
-    return text.replace("-", "−")
+    return plots.minus(text)
 
 
 class WalkView:
@@ -193,10 +46,16 @@ class WalkView:
         goal, pits = special_cells(world)
         middle: dict[str, Any] = dict(ha="center", va="center", fontsize=10)
         self.endings = {state: axes[1].text(*divmod(state, SIZE), "", **middle) for state in (goal, *pits)}
-        ax = axes[2]
+        self._curves(axes[2])
+        moving = [self.cells, self.policy, self.visits, *self.endings.values(), self.returns, self.values]
+        moving += [*self.limits, *self.names, self.gap, self.reward, self.value, axes[2].title]
+        self.picture = Picture(figure, moving)
+
+    def _curves(self, ax: Axes) -> None:
+        """Return and value against α, the two limits, and this α."""
         (self.returns,) = ax.semilogx([], [], color=plots.REWARD, label="return")
         (self.values,) = ax.semilogx([], [], color=plots.TARGET, label="value at the start")
-        ax.set(xlim=ALPHAS, ylim=(-1.08, 1.1), xlabel="α", title="Value trails return by α·KL")
+        ax.set(xlim=ALPHAS, ylim=(-1.08, 1.1), xlabel="α", title=" ")
         limits: dict[str, Any] = dict(linewidth=1, linestyle="--", color=plots.PRETRAINED)
         self.limits = [ax.axhline(0, **limits) for _ in range(2)]
         labels: dict[str, Any] = dict(fontsize=10, va="bottom")
@@ -210,15 +69,13 @@ class WalkView:
         ax.legend(handles=[self.returns, self.values, self.gap], ncols=3, loc="upper center", columnspacing=1)
         for dot in (self.reward, self.value):
             dot.set_in_layout(False)  # unclipped, so that it stays whole at the ends of α
-        moving = [self.cells, self.policy, self.visits, *self.endings.values(), self.returns, self.values]
-        self.picture = Picture(figure, [*moving, *self.limits, *self.names, self.gap, self.reward, self.value])
 
     def draw(self, scene: Scene, found: Answer) -> None:
         """Move the artists to one setting."""
         world = scene.world
-        self.cells.set_array(_cells(world, found.solution.values[0]))
+        self.cells.set_array(picture_of(world, found.solution.values[0]))
         set_policy(self.policy, world, found.solution.policy[0])
-        self.visits.set_array(_cells(world, found.visits))
+        self.visits.set_array(picture_of(world, found.visits))
         for state, text in self.endings.items():
             text.set_text(f"{float(found.ends[state]):.0%}")
         self.returns.set_data(scene.alphas, scene.returns)
@@ -229,11 +86,25 @@ class WalkView:
         self.gap.set_data([found.alpha] * 2, [found.value, found.reward])
         self.reward.set_data([found.alpha], [found.reward])
         self.value.set_data([found.alpha], [found.value])
+        title = f"α = {found.alpha:.3g}, slip {scene.slip:g}: value trails return by α·KL"
+        self.value.axes.title.set_text(title)
 
 
-def walk() -> ui.VBox:
-    """The widget: α from hard-greedy to habit, and the slip of the ground."""
-    view, text = WalkView(scene(0.1)), words()
+def still(**settings: Any) -> Image:
+    """The widget's picture at an alpha and a slip, for a page without a kernel; FIRST where none is given."""
+
+    def at(*, alpha: float, slip: float) -> WalkView:
+        here = scene(slip)
+        view = WalkView(here)
+        view.draw(here, answer(here.world, alpha))
+        return view
+
+    return at(**(FIRST | settings)).picture.still()
+
+
+def play() -> ui.VBox:
+    """The widget: α and slip."""
+    view, text = WalkView(scene(FIRST["slip"])), words()
     view.picture.widget.add_class("walk")
     for slip in SLIPS:
         scene(slip)  # or the slider would wait for its curve
@@ -245,5 +116,5 @@ def walk() -> ui.VBox:
         view.picture.refresh()
         text.value = in_words(here, found)
 
-    controls = [log_slider("α", 0.2, *ALPHAS), slider("slip", 0.1, SLIPS[0], SLIPS[-1], 0.05)]
+    controls = [log_slider("α", FIRST["alpha"], *ALPHAS), slider("slip", FIRST["slip"], SLIPS[0], SLIPS[-1], 0.05)]
     return together(controls, respond, view.picture.widget, text)

@@ -128,10 +128,13 @@ def contest(
             g = torch.Generator().manual_seed(0)
             options: dict[str, Any] = dict(iterations=iterations, n=n, updates=15, batch=800, effective=effective)
             run(fine_tune(policy, reward, alpha=alpha, generator=g, online=name == ONLINE, **options))
-        regrets = {}
-        for name, tuned in policies.items():
-            g = torch.Generator().manual_seed(1)
-            J, _ = quiet_objective(tuned, reward, alpha=alpha, n=3000, generator=g)
-            regrets[name] = soft.share(soft.optimum - J)
+        regrets = {name: regret(soft, reward, tuned) for name, tuned in policies.items()}
         rows.append(Row(alpha, len(r) * share_of_samples((r / alpha).softmax(0)), regrets))
     return rows
+
+
+def regret(soft: SoftValues, reward: Reward, policy: Policy) -> float:
+    """(J* − J)/(J* − J_pre), J from 3000 quiet paths."""
+    g = torch.Generator().manual_seed(1)
+    J, _ = quiet_objective(policy, reward, alpha=soft.alpha, n=3000, generator=g)
+    return soft.share(soft.optimum - J)
