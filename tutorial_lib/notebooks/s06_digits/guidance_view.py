@@ -1,82 +1,22 @@
-r"""Guidance strength on digits (§8): the same noise, steered to a class by a label, or by a classifier's gradient.
+"""The widget on guided digits: a class and γ move two walls from the same noise, and what two judges say of them."""
 
-    x̂_0(x_t) + γ (x̂_0(x_t|y) − x̂_0(x_t))   beside   ρ + γ σ_t² ∇log p(y|x̂_0(ρ))
-
-A class and γ → images, and how many of them two judges take for that class: the classifier, which one of the methods
-has been climbing, and the nearest digit of the data, which neither climbs. Images are [n, 1, 8, 8] in [−1, 1].
-"""
-
-import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any
 
 import ipywidgets as ui
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from IPython.display import Image
 from matplotlib.figure import Figure
-from torch import Tensor
 
-from ... import plots, worlds
-from ...guidance.classifier_free import ClassifierFreePolicy, given
-from ...guidance.value_weighted import ValueWeightedPolicy
-from ...guidance.values import Tweedie
-from ...metrics import mean_distance, mean_distance_error
-from ...policies import Policy, glimpse
-from ...rewards import ImageClassifier, log_probability
+from ... import plots
 from ...widgets import Picture, moving_image, slider, together, words
-from ...worlds import World, digit_classifier, digit_images
+from .guidance_study import METHODS, NONE, SIDE, STRONGEST, Guided, answer
 
-METHODS = ("classifier-free", "classifier")
-NONE = "no guidance"
-COLORS = {"classifier-free": plots.TUNED, "classifier": "#b0413e"}
-SIDE = 5  # of a wall
-STRONGEST = 4.0  # with this few steps, more γ overshoots
-
-
-@dataclass(frozen=True)
-class Guided:
-    """Images [n, 1, 8, 8] of a class y. read, nearest: the share of them that the classifier reads as y, and whose
-    nearest digit of the data is a y. distance: E‖x − x′‖ between them, with its standard error."""
-
-    images: Tensor
-    read: float
-    nearest: float
-    distance: float
-    distance_se: float
-
-
-@functools.cache
-def _known() -> tuple[World, ImageClassifier]:
-    return worlds.make("digits"), digit_classifier()
-
-
-def policy(method: str, label: int, strength: float) -> Policy:
-    """The pretrained digits, steered to `label` by one of METHODS with guidance strength γ; NONE leaves them alone."""
-    world, classifier = _known()
-    if method == NONE:
-        return world.pretrained
-    if method == "classifier-free":
-        return ClassifierFreePolicy(world.pretrained, given(world.pretrained, label), strength=strength)
-    if method == "classifier":
-        value = Tweedie(world.pretrained, log_probability(classifier, label))
-        return ValueWeightedPolicy(world.pretrained, value, alpha=1.0, strength=strength)
-    raise ValueError(f"unknown method {method!r}; known: {NONE}, {', '.join(METHODS)}")
-
-
-@functools.lru_cache(maxsize=512)  # every setting of the sliders, so that going back is instant
-def answer(method: str, label: int, strength: float, *, n: int = SIDE**2, steps: int = 12) -> Guided:
-    """n images of one method in a few steps. The noise is the same for all methods, classes and γ."""
-    images = glimpse(policy(method, label, strength), n, steps=steps, generator=torch.Generator().manual_seed(0))
-    return judged(images, label)
-
-
-def judged(images: Tensor, label: int) -> Guided:
-    """What the two judges say of images [n, 1, 8, 8], and how varied these are."""
-    (data, labels), (_, classifier) = digit_images(), _known()
-    closest = labels[torch.cdist(images.flatten(1), data.flatten(1)).argmin(1)]
-    read, nearest = ((seen == label).float().mean().item() for seen in (classifier(images).argmax(1), closest))
-    return Guided(images, read, nearest, mean_distance(images), mean_distance_error(images))
+COLORS = dict(zip(METHODS, (plots.TUNED, plots.ALARM), strict=True))
+FIRST: dict[str, Any] = dict(strength=1.0, label=8)
+TITLES = dict(zip(METHODS, ("Classifier-free", "Classifier"), strict=True))
 
 
 class GuidanceView:
@@ -84,31 +24,46 @@ class GuidanceView:
 
     def __init__(self) -> None:
         figure, axes = plt.subplots(1, 3, figsize=(10.5, 3.8))
-        titles = ("Pretrained, no class", "Classifier-free guidance", "Classifier guidance")
         start = answer(NONE, 0, 0.0).images
-        self.walls = [
-            plots.show_wall(ax, start, columns=SIDE, title=title) for ax, title in zip(axes, titles, strict=True)
-        ]
-        self.picture = Picture(figure, self.walls[1:])
+        plots.show_wall(axes[0], start, columns=SIDE, title="Pretrained, no class")
+        self.walls = {
+            method: plots.show_wall(ax, start, columns=SIDE, title=" ")
+            for method, ax in zip(METHODS, axes[1:], strict=True)
+        }
+        self.picture = Picture(figure, [artist for wall in self.walls.values() for artist in (wall, wall.axes.title)])
 
-    def draw(self, found: Sequence[Guided]) -> None:
-        """Show what the METHODS gave."""
-        for wall, guided in zip(self.walls[1:], found, strict=True):
-            wall.set_data(plots.wall(guided.images, columns=SIDE))
+    def draw(self, strength: float, label: int) -> list[Guided]:
+        """Show what each of METHODS gives, and return it."""
+        found = [answer(method, label, strength) for method in METHODS]
+        for method, guided in zip(METHODS, found, strict=True):
+            self.walls[method].set_data(plots.wall(guided.images, columns=SIDE))
+            self.walls[method].axes.title.set_text(f"{TITLES[method]}: class {label}, γ = {strength:g}")
+        return found
 
 
-def explore(label: int = 8, strength: float = 1.0) -> ui.VBox:
-    """Sliders over the class and the guidance strength γ, two guided walls, and what the judges say."""
-    view, before = GuidanceView(), answer(NONE, label, 0.0).images
+def still(**settings: Any) -> Image:
+    """The widget's picture at a strength and a label, for a page without a kernel; FIRST where none is given."""
+
+    def at(*, strength: float, label: int) -> GuidanceView:
+        view = GuidanceView()
+        view.draw(strength, label)
+        return view
+
+    return at(**(FIRST | settings)).picture.still()
+
+
+def play() -> ui.VBox:
+    """Sliders over the guidance strength γ and the class, two guided walls, and what the judges say."""
+    view = GuidanceView()
     image, text = moving_image(view.picture.figure, "guidance"), words()
 
     def respond(strength: float, label: int) -> None:
-        found = [answer(method, label, strength) for method in METHODS]
-        view.draw(found)
-        image.value, text.value = view.picture.frame(), in_words([judged(before, label), *found], label)
+        found = view.draw(strength, label)
+        image.value = view.picture.frame()
+        text.value = in_words([answer(NONE, label, 0.0), *found], label)
 
-    moved = slider("guidance strength γ", strength, 0.0, STRONGEST, 0.25), slider("class y", label, 0, 9, 1)
-    return together(moved, respond, image, text)
+    strength = slider("guidance strength γ", FIRST["strength"], 0.0, STRONGEST, 0.25)
+    return together([strength, slider("class y", FIRST["label"], 0, 9, 1)], respond, image, text)
 
 
 def in_words(found: Sequence[Guided], label: int) -> str:
@@ -120,11 +75,6 @@ def in_words(found: Sequence[Guided], label: int) -> str:
     head = ("", f"the classifier reads {label}", f"nearest digit is {label}", "distance between two")
     rows = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in (head, *cells))
     return f"<table style='border-spacing: 1.5em 0'>{rows}</table>"
-
-
-def sweep(label: int, strengths: Sequence[float], *, n: int = 100, steps: int = 12) -> dict[str, list[Guided]]:
-    """Every one of METHODS at every strength."""
-    return {method: [answer(method, label, s, n=n, steps=steps) for s in strengths] for method in METHODS}
 
 
 def show_sweep(strengths: Sequence[float], found: dict[str, list[Guided]]) -> Figure:
