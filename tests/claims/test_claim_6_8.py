@@ -12,7 +12,7 @@ from tutorial_lib.algorithms import ValueNetwork, path_consistency, run
 from tutorial_lib.exact import SoftValues
 from tutorial_lib.guidance import value_weighted
 from tutorial_lib.metrics import evaluate
-from tutorial_lib.notebooks.s06_3_path_consistency.view import beginner, foreign_ppo
+from tutorial_lib.notebooks.s06_3_path_consistency.foreign_study import foreign_ppo
 from tutorial_lib.policies import SteeredPolicy, Trajectory
 
 from ..oracles import seeded
@@ -225,7 +225,7 @@ def test_claim_6_8_off_policy_paths_teach_path_consistency_and_not_ppo(ring, sof
     found: dict[str, list[float]] = {"path consistency": [], "PPO": []}
     for share in (0.0, 0.5, 1.0):
         for name, teach in (("path consistency", path_consistency.fine_tune), ("PPO", foreign_ppo)):
-            policy = beginner(ring.pretrained)
+            policy = SteeredPolicy(ring.pretrained)
             run(
                 teach(
                     policy,

@@ -1,1 +1,5 @@
-"""The widgets and figures of notebooks/06_3_path_consistency.ipynb."""
+"""The widget and figures of notebooks/06_3_path_consistency.ipynb."""
+
+from .view import play, still
+
+__all__ = ["play", "still"]

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
-from torch import Tensor
 
 from ...algorithms import Step, run
+from ...metrics import kept_bytes
 from ...policies import DenoisingPolicy, Policy, SteeredPolicy, rollout
 from ...rewards import QueryCounter, Reward
 from ...worlds import World
 
-Teach = Callable[[SteeredPolicy, Reward], Iterator[Step]]
+FineTune = Callable[[SteeredPolicy, Reward], Iterator[Step]]
 Draw = Callable[[DenoisingPolicy, Reward, int, torch.Generator], object]
 DRAWN = 1000  # samples, in the columns that say what sampling costs
 
@@ -43,7 +43,7 @@ class Bill:
 
 
 def of_training(
-    teach: Teach,
+    fine_tune: FineTune,
     worlds: Sequence[World],
     *,
     begin: Callable[[DenoisingPolicy], SteeredPolicy],
@@ -53,13 +53,13 @@ def of_training(
     first = worlds[0]
 
     def one_iteration(world: World, reward: Reward) -> object:
-        return next(teach(begin(world.pretrained), reward))
+        return next(fine_tune(begin(world.pretrained), reward))
 
     kept, blind = _kept_and_blind(one_iteration, worlds)
-    pupil = begin(first.pretrained)
-    last = run(teach(pupil, first.reward))[-1]
-    asked, drawing = of_drawing(lambda _, __, n, g: rollout(pupil, n, generator=g), first)
-    return Bill(regret(pupil), last.queries, last.seconds, kept, asked, drawing, blind)
+    policy = begin(first.pretrained)
+    last = run(fine_tune(policy, first.reward))[-1]
+    asked, drawing = of_drawing(lambda _, __, n, g: rollout(policy, n, generator=g), first)
+    return Bill(regret(policy), last.queries, last.seconds, kept, asked, drawing, blind)
 
 
 def of_guidance(draw: Draw, worlds: Sequence[World], *, regret: float) -> Bill:
@@ -73,7 +73,7 @@ def of_guidance(draw: Draw, worlds: Sequence[World], *, regret: float) -> Bill:
 
 
 def _kept_and_blind(call: Callable[[World, Reward], object], worlds: Sequence[World]) -> tuple[list[int], bool]:
-    kept = [bytes_kept(partial(call, world, world.reward)) for world in worlds]
+    kept = [kept_bytes(partial(call, world, world.reward)) for world in worlds]
     return kept, needs_gradient(partial(call, worlds[0]), worlds[0].reward)
 
 
@@ -91,29 +91,6 @@ def needs_gradient(call: Callable[[Reward], object], reward: Reward) -> bool:
     except ValueError:
         return True
     return False
-
-
-def bytes_kept(call: Callable[[], object]) -> int:
-    """The most bytes that autograd keeps for the way back at any moment of `call`, every storage counted once."""
-    alive: dict[int, list[int]] = {}  # storage → [bytes, how many saved tensors share it]
-    peak = 0
-
-    class Kept:
-        def __init__(self, tensor: Tensor):
-            nonlocal peak
-            storage = tensor.untyped_storage()
-            self.tensor, self.key = tensor, storage.data_ptr()
-            alive.setdefault(self.key, [storage.nbytes(), 0])[1] += 1
-            peak = max(peak, sum(size for size, _ in alive.values()))
-
-        def __del__(self) -> None:
-            alive[self.key][1] -= 1
-            if not alive[self.key][1]:
-                del alive[self.key]
-
-    with torch.autograd.graph.saved_tensors_hooks(Kept, lambda kept: kept.tensor):
-        call()
-    return peak
 
 
 def table(bills: Mapping[str, Bill], said: Mapping[str, tuple[str, str]]) -> str:
