@@ -2,6 +2,7 @@
 
 import os
 import re
+import secrets
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 from .browser.driver import CONFIG
 
 ROOT = Path(__file__).parents[1]
-# In the place of Python: makes an environment that holds nothing but itself, and installs nothing, slowly.
+# In the place of Python: makes an environment that holds nothing but itself, and installs nothing, until it may end.
 PYTHON = f"""#!/bin/sh
 case "$1 $2" in
 "-m venv")
@@ -21,7 +22,7 @@ case "$1 $2" in
     mkdir -p "$last/bin" && cp "$0" "$last/bin/python" && cp "$0" "$last/bin/jupyter" ;;
 "-m pip")
     echo "install begins in $PWD" >> told
-    sleep 1.5
+    while [ -e hold ]; do sleep 0.02; done
     echo "install ends" >> told
     if [ -e fail ]; then rm fail; exit 1; fi ;;
 "lab "*)
@@ -46,83 +47,99 @@ def folder(tmp_path):
     return there
 
 
-def make(folder, *words):
-    """`make`, started: what it says goes to a pipe. The run of the tests under `make test` is none of its business."""
-    surroundings = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
-    surroundings = {name: value for name, value in surroundings.items() if name != "JUPYTER_CONFIG_PATH"}
-    command = ["make", "PYTHON=./my python", *words]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, cwd=folder, env=surroundings, stdout=pipe, stderr=pipe, text=True)
+class Make:
+    """A `make` that was started. The run of the tests under another `make` is none of its business."""
 
+    def __init__(self, folder, *words):
+        self.log = folder / f"said-{secrets.token_hex(4)}"
+        private = ("MAKE", "MFLAGS", "JUPYTER_CONFIG_PATH")
+        surroundings = {name: value for name, value in os.environ.items() if not name.startswith(private)}
+        with self.log.open("w") as output:
+            command = ["make", "PYTHON=./my python", *words]
+            self.process = subprocess.Popen(command, cwd=folder, env=surroundings, stdout=output, stderr=output)
 
-def ended(process):
-    """(exit status, what it said)."""
-    said, complaints = process.communicate(timeout=60)
-    return process.returncode, said + complaints
+    def said(self):
+        return self.log.read_text()
+
+    def ended(self):
+        """Its exit status."""
+        return self.process.wait(timeout=60)
 
 
 def told(folder):
-    return (folder / "told").read_text().splitlines()
+    return (folder / "told").read_text().splitlines() if (folder / "told").exists() else []
 
 
-def begun(folder):
-    """Wait until an installation has begun."""
-    deadline = time.monotonic() + 30
-    while not (folder / "told").exists():
+def wait_until(holds):
+    deadline = time.monotonic() + 60
+    while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
 
+def begun(folder, *words):
+    """A `make` that holds the lock, in the middle of its installation, which ends when the file `hold` goes."""
+    (folder / "hold").touch()
+    first = Make(folder, *words)
+    wait_until(lambda: told(folder))
+    return first
+
+
+def waiting(folder, *words):
+    """A `make` that waits for the first, and has said so."""
+    second = Make(folder, *words)
+    wait_until(lambda: WAITS in second.said())
+    return second
+
+
 def test_of_two_first_commands_one_installs_and_the_other_waits_and_says_so(folder):
-    first = make(folder, "lab")
-    begun(folder)
-    second = make(folder, "lab")
-    (status, said), (other_status, other_said) = ended(first), ended(second)
-    assert (status, other_status) == (0, 0), said + other_said
-    assert WAITS not in said and "Making .venv" in said
-    assert WAITS in other_said and "Making .venv" not in other_said
-    assert told(folder)[:2] == [f"install begins in {folder}", "install ends"]
+    first, second = begun(folder, "lab"), waiting(folder, "lab")
+    assert told(folder) == [f"install begins in {folder}"]
+    (folder / "hold").unlink()
+    assert (first.ended(), second.ended()) == (0, 0), first.said() + second.said()
+    assert WAITS not in first.said() and "Making .venv" in first.said()
+    assert "Making .venv" not in second.said()
+    assert told(folder)[1] == "install ends"
     assert [line.split()[0] for line in told(folder)[2:]] == ["lab", "lab"]
 
 
-def test_two_that_start_together_install_once(folder):
-    results = [ended(process) for process in [make(folder, "lab") for _ in range(3)]]
-    assert [status for status, _ in results] == [0, 0, 0]
-    assert sum(WAITS in said for _, said in results) == 2
+def test_several_that_start_together_install_once(folder):
+    started = [Make(folder, "lab") for _ in range(4)]
+    assert [make.ended() for make in started] == [0, 0, 0, 0]
     assert told(folder).count("install ends") == 1
+    assert sum(line.startswith("lab") for line in told(folder)) == 4
 
 
 def test_where_the_first_fails_the_second_installs(folder):
     (folder / "fail").touch()
-    first = make(folder, "lab")
-    begun(folder)
-    second = make(folder, "lab")
-    assert ended(first)[0] == 2
-    status, said = ended(second)
-    assert status == 0 and WAITS in said and "Making .venv" in said
+    first, second = begun(folder, "lab"), waiting(folder, "lab")
+    (folder / "hold").unlink()
+    assert (first.ended(), second.ended()) == (2, 0)
+    assert "Making .venv" in second.said()
     assert [line.split()[1] for line in told(folder)] == ["begins", "ends", "begins", "ends", "with"]
 
 
-def test_a_killed_one_lets_go_of_the_lock(folder):
-    first = make(folder, "lab")
-    begun(folder)
-    first.kill()
-    first.communicate(timeout=60)
-    assert ended(make(folder, "lab"))[0] == 0
+def test_the_installation_of_a_killed_make_is_waited_for_too(folder):
+    first = begun(folder, "lab")
+    first.process.kill()
+    first.ended()
+    second = waiting(folder, "lab")
+    (folder / "hold").unlink()
+    assert second.ended() == 0
     assert told(folder)[-1].startswith("lab with ")
 
 
 def test_the_environment_is_made_once_and_again_when_the_pins_change(folder):
-    for expected in (1, 1):
-        assert ended(make(folder, "lab"))[0] == 0
-        assert told(folder).count("install ends") == expected
+    for _ in range(2):
+        assert Make(folder, "lab").ended() == 0
+        assert told(folder).count("install ends") == 1
     os.utime(folder / "constraints.txt", (time.time() + 5, time.time() + 5))
-    assert ended(make(folder, "lab"))[0] == 0
+    assert Make(folder, "lab").ended() == 0
     assert told(folder).count("install ends") == 2
 
 
 def test_the_lab_is_quiet_and_keeps_to_this_machine(folder):
-    assert ended(make(folder, "lab", "ARGS=--no-browser --port=8899"))[0] == 0
+    assert Make(folder, "lab", "ARGS=--no-browser --port=8899").ended() == 0
     line = told(folder)[-1]
     assert line.startswith("lab with .jupyter: lab --ip=127.0.0.1 ") and line.endswith(" --no-browser --port=8899")
     assert "--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb" in line
@@ -130,22 +147,22 @@ def test_the_lab_is_quiet_and_keeps_to_this_machine(folder):
 
 
 def test_a_python_that_is_missing_is_named(folder):
-    status, said = ended(make(folder, "lab", "PYTHON=./no python"))
-    assert status == 2 and "PYTHON=./no python does not run here; name a Python of 3.11 or newer" in said
+    run = Make(folder, "lab", "PYTHON=./no python")
+    assert run.ended() == 2 and "PYTHON=./no python does not run here; name a Python of 3.11 or newer" in run.said()
     assert not (folder / ".venv").exists()
 
 
 def test_a_python_that_is_too_old_is_named_with_its_version(folder):
     (folder / "old python").write_text('#!/bin/sh\ncase "$2" in *">="*) echo False ;; *) echo 3.9 ;; esac\n')
     (folder / "old python").chmod(0o755)
-    status, said = ended(make(folder, "lab", "PYTHON=./old python"))
-    assert status == 2 and "PYTHON=./old python is Python 3.9, and 3.11 or newer is needed" in said
+    run = Make(folder, "lab", "PYTHON=./old python")
+    assert run.ended() == 2 and "PYTHON=./old python is Python 3.9, and 3.11 or newer is needed" in run.said()
     assert not (folder / ".venv").exists()
 
 
 def test_help_names_every_command(folder):
-    status, said = ended(make(folder))
+    run = Make(folder)
     phony = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    assert status == 0 and phony
-    listed = re.findall(r"^  make (\w+) ", said, re.MULTILINE)
+    assert run.ended() == 0 and phony
+    listed = re.findall(r"^  make (\w+) ", run.said(), re.MULTILINE)
     assert sorted([*listed, "interpreter"]) == sorted(phony[1].split())
