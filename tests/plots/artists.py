@@ -24,3 +24,8 @@ def errorbars(container: Any) -> tuple[np.ndarray, list[np.ndarray]]:
 def words(texts: Any) -> list[str]:
     """What texts or tick labels say, in order."""
     return [text.get_text() for text in texts]
+
+
+def title(ax: Any) -> str:
+    """A panel's title, wherever the style puts it."""
+    return "".join(ax.get_title(loc=place) for place in ("left", "center", "right"))

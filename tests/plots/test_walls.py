@@ -12,7 +12,7 @@ from tutorial_lib.metrics import Pairs, Standing
 from tutorial_lib.worlds import digits_rewards, pretrained_standing
 
 from ..oracles import seeded
-from .artists import errorbars, pixels, points, words
+from .artists import errorbars, pixels, points, title, words
 
 
 def tiles(images, columns):
@@ -41,7 +41,7 @@ def test_a_wall_puts_each_image_in_its_place(n, columns):
     picture = plots.show_wall(ax, images, columns=columns, title="x")
     np.testing.assert_allclose(pixels(picture), tiles(images, columns), atol=1e-7)
     assert picture.origin == "upper" and picture.get_clim() == (0, 1) and picture.get_cmap().name == "gray"
-    assert ax.get_title() == "x"
+    assert title(ax) == "x"
     plt.close(figure)
 
 
@@ -54,10 +54,10 @@ def test_the_walls_are_drawn_with_their_means(seed):
         (left, found.before, found.rewards_before, "pretrained"),
         (right, found.after, found.rewards_after, "steered"),
     ):
-        assert ax.get_title() == f"{name}: mean ink {float(r.double().mean()):.3g}"
+        assert title(ax) == f"{name}: mean ink {float(r.double().mean()):.3g}"
         np.testing.assert_allclose(pixels(ax.images[0]), tiles(images, 3), atol=1e-7)
     better = sum(b > a for a, b in zip(found.rewards_before, found.rewards_after, strict=True)) / 9
-    assert lines.get_title() == f"Higher in {float(better):.0%} of paths" and lines.get_ylabel() == "ink"
+    assert title(lines) == f"Higher in {float(better):.0%} of paths" and lines.get_ylabel() == "ink"
     assert words(lines.get_xticklabels()) == ["pretrained", "steered"]
     plt.close(figure)
 
@@ -86,7 +86,7 @@ def test_standings_are_drawn_where_they_are(reward, alpha, at):
     figure, ax = plt.subplots()
     plots.show_standings(ax, frontier, {"pretrained": before, "tuned": tuned}, alpha=alpha, title="x")
     assert {"pretrained", "tuned", f"optimum at α = {alpha:g}"} == set(words(ax.texts))
-    assert ax.get_title() == "x"
+    assert title(ax) == "x"
 
     first, second = ax.containers
     for container, here, color in ((first, before, plots.PRETRAINED), (second, tuned, plots.TUNED)):

@@ -1,0 +1,52 @@
+"""Still pictures of value-weighted sampling (§6.2): samples on the target, maps of values, labels at lines' ends."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from ... import plots
+from .study import EXACT, FLIPPED, MONTE_CARLO, SOFT_Q, TWEEDIE
+
+SHOWN = 3.4  # half the side of a map, in the data's units
+INKS = {
+    EXACT: plots.TARGET,
+    SOFT_Q: plots.TUNED,
+    MONTE_CARLO: plots.OTHERS[0],
+    TWEEDIE: plots.PRETRAINED,
+    FLIPPED: plots.ALARM,
+}
+
+
+def show_on_target(ax: Axes, mass: Tensor, x: Tensor, title: str, *, extent: float) -> None:
+    """Samples [B, 2] over the exact target's masses [n, n]."""
+    plots.density(ax, mass, extent=extent, color=plots.TARGET)
+    plots.samples(ax, x, size=4)
+    plots.bare(ax, SHOWN, title)
+
+
+def show_beliefs(maps: Mapping[str, Sequence[Tensor]], times: Sequence[int], *, extent: float) -> Figure:
+    """v̂_t [n, n] of several estimators (rows) at several t (columns), in colours that suit the first row's last map."""
+    low, high = np.quantile(next(iter(maps.values()))[-1], [0.2, 1.0])
+    where, shade = 2 * (-extent, extent), Normalize(low, high)
+    figure, axes = plt.subplots(len(maps), len(times), figsize=(2.6 * len(times), 2.55 * len(maps)), squeeze=False)
+    for row, (name, fields) in zip(axes, maps.items(), strict=True):
+        for ax, t, field in zip(row, times, fields, strict=True):
+            image = ax.imshow(field.numpy().T, cmap="viridis", norm=shade, extent=where)
+            plots.bare(ax, SHOWN, f"{name}, t = {t}")
+    figure.colorbar(image, ax=axes, shrink=0.7, label="value")
+    return figure
+
+
+def label_ends(ax: Axes, **spread: float) -> None:
+    """Each labelled line's label at its right end, in its colour; spread: offsets in points, by label."""
+    for line in ax.lines:
+        if not (name := str(line.get_label())).startswith("_"):
+            x, y = np.asarray(line.get_xdata())[-1], np.asarray(line.get_ydata())[-1]
+            ax.annotate(
+                name, (x, y), (6, spread.get(name, 0)), textcoords="offset points", va="center", color=line.get_color()
+            )
