@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.distributions import MultivariateNormal
 
-from tutorial_lib.denoisers import MLPDenoiser
+from tutorial_lib.denoisers import MLPDenoiser, initial_weights
 from tutorial_lib.distributions import GaussianMixture
 from tutorial_lib.exact import Frontier, SoftValues, TiltedDensity
 from tutorial_lib.guidance.value_weighted import ValueWeightedPolicy, sample
@@ -50,9 +50,8 @@ def gaussian(mean, covariance):
 
 
 def network_chain():
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        schedule = NoiseSchedule.cosine(50)
+    schedule = NoiseSchedule.cosine(50)
+    with initial_weights(0):
         return DenoisingPolicy(MLPDenoiser(schedule), schedule)
 
 

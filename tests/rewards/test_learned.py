@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from tutorial_lib import rewards, worlds
+from tutorial_lib.denoisers import initial_weights
 from tutorial_lib.distributions import GaussianMixture
 from tutorial_lib.rewards import FewLabels, ImageClassifier, fit_polynomial, log_probability, query
 from tutorial_lib.rewards.learned import train
@@ -71,14 +72,48 @@ def test_its_gradient_is_that_of_the_cross_entropy():
 
 
 def test_training_separates_bright_from_dark_and_leaves_the_global_noise_alone():
-    torch.manual_seed(0)
-    classifier, labels = ImageClassifier(classes=2), torch.arange(64) % 2
+    with initial_weights(0):
+        classifier, labels = ImageClassifier(classes=2), torch.arange(64) % 2
     images = (labels.float() - 0.5).view(-1, 1, 1, 1) + 0.1 * torch.randn(64, 1, 8, 8, generator=seeded(0))
     state = torch.get_rng_state()
     training = train(classifier, images, labels, steps=30, batch=32, learning_rate=1e-2, noise=0.2, generator=seeded(1))
     losses = [step.loss for step in training]
     assert len(losses) == 30 and losses[-1] < 0.05 < losses[0] and torch.equal(state, torch.get_rng_state())
     assert (classifier(images).argmax(1) == labels).all()
+
+
+class Watched(ImageClassifier):
+    """A classifier that keeps the batches that it was shown."""
+
+    def __init__(self):
+        super().__init__(classes=3)
+        self.seen = []
+
+    def forward(self, x):
+        self.seen.append(x.detach())
+        return super().forward(x)
+
+
+def test_every_other_image_of_a_batch_is_blurred_by_a_noise_of_its_own():
+    """Grey images: the spread of each blurred one is uniform in [0, 0.6], whose square is 0.12 on average."""
+    watched = Watched()
+    images, labels = torch.full((5, 1, 8, 8), 0.25), torch.arange(5) % 3
+    list(train(watched, images, labels, steps=1, batch=4000, learning_rate=1e-3, noise=0.6, generator=seeded(0)))
+    plain, blurred = watched.seen[0][::2], watched.seen[0][1::2] - 0.25
+    assert torch.equal(plain, torch.full_like(plain, 0.25))
+    stds = blurred.flatten(1).std(1)
+    assert (stds.square().mean().item(), stds.mean().item()) == pytest.approx((0.12, 0.3), rel=0.06)
+    assert stds.min() < 0.02 and 0.5 < stds.max() < 0.6 * 1.5
+
+
+def test_a_label_stays_with_its_image():
+    """Three images as far apart as can be: only their own labels can be learned."""
+    with initial_weights(0):
+        classifier = ImageClassifier(classes=3)
+    images = torch.stack([torch.full((1, 8, 8), v) for v in (-1.0, 0.0, 1.0)])
+    labels = torch.tensor([2, 0, 1])
+    list(train(classifier, images, labels, steps=60, batch=32, learning_rate=1e-2, noise=0.1, generator=seeded(1)))
+    assert classifier(images).argmax(1).tolist() == [2, 0, 1]
 
 
 def test_few_labels_are_the_mean_of_a_gaussian_process():

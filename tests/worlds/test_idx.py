@@ -83,7 +83,6 @@ def test_a_missing_file_and_labels_of_another_length_are_named(tmp_path, squares
 
 def test_from_a_file_to_a_tuned_policy(squares):
     """Pretraining, a rollout and an iteration of fine-tuning at 28 × 28, a few steps of each."""
-    torch.manual_seed(0)
     world = worlds.images(squares[0], T=4)
     found, labels = idx.labelled(*squares[:2])
     data = world.data(30, generator=seeded(0))
