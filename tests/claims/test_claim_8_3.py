@@ -3,7 +3,7 @@
 import torch
 
 from tutorial_lib import worlds
-from tutorial_lib.notebooks.s06_digits.guidance_view import judged
+from tutorial_lib.notebooks.s06_digits.guidance_study import judged
 from tutorial_lib.policies import rollout
 from tutorial_lib.worlds import digit_images, digits_rewards
 

@@ -63,7 +63,8 @@ def test_the_picture_follows_alpha_and_slip():
 
 def solved(world, alpha):
     """(v_0 [S], π_0 [S, A], visits [S], law of s_T [S], return, KL) of the soft optimum, by loops written out."""
-    v, policies = world.terminal_rewards, []
+    policies: list[torch.Tensor] = []
+    v = world.terminal_rewards
     for t in reversed(range(world.horizon)):
         q = world.rewards[t] + torch.einsum("sax,x->sa", world.transitions[t], v)
         v = alpha * (world.reference[t].log() + q / alpha).logsumexp(1)
@@ -95,8 +96,8 @@ def test_every_panel_shows_its_setting(alpha, slip):
     }
     value = float(scene.world.start @ v)
     assert value == pytest.approx(reward - alpha * kl)
-    assert [*picture.value.get_xdata(), *picture.value.get_ydata()] == [alpha, pytest.approx(value)]
-    assert [*picture.reward.get_xdata(), *picture.reward.get_ydata()] == [alpha, pytest.approx(reward)]
+    for dot, height in ((picture.value, value), (picture.reward, reward)):
+        assert np.asarray(dot.get_data()).reshape(-1).tolist() == pytest.approx([alpha, height])
     assert list(picture.gap.get_xdata()) == [alpha] * 2
     assert list(picture.gap.get_ydata()) == pytest.approx([value, reward])
     assert picture.value.axes.get_title() == f"α = {alpha:g}, slip {slip:g}: value trails return by α·KL"
@@ -135,7 +136,7 @@ def test_a_world_is_shown_with_its_first_values_and_policy():
     mesh, arrows = ax.collections
     shown: Any = mesh.get_array()  # type: ignore[assignment]
     assert shown[3, 1] == pytest.approx(float(v[8])) and ax.get_title() == "a title"
-    assert np.hypot(arrows.U, arrows.V)[:4] == pytest.approx(0.42 * policy[0].sqrt().numpy())  # type: ignore[attr-defined]
+    assert np.hypot(arrows.U, arrows.V)[:4] == pytest.approx(0.42 * policy[0].sqrt().numpy())
     plt.close()
 
 

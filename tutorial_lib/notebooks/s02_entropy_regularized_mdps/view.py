@@ -48,14 +48,15 @@ class WalkView:
         self.endings = {state: axes[1].text(*divmod(state, SIZE), "", **middle) for state in (goal, *pits)}
         self._curves(axes[2])
         moving = [self.cells, self.policy, self.visits, *self.endings.values(), self.returns, self.values]
-        moving += [*self.limits, *self.names, self.gap, self.reward, self.value, axes[2].title]
+        moving += [*self.limits, *self.names, self.gap, self.reward, self.value, self.title]
         self.picture = Picture(figure, moving)
 
     def _curves(self, ax: Axes) -> None:
         """Return and value against α, the two limits, and this α."""
         (self.returns,) = ax.semilogx([], [], color=plots.REWARD, label="return")
         (self.values,) = ax.semilogx([], [], color=plots.TARGET, label="value at the start")
-        ax.set(xlim=ALPHAS, ylim=(-1.08, 1.1), xlabel="α", title=" ")
+        ax.set(xlim=ALPHAS, ylim=(-1.08, 1.1), xlabel="α")
+        self.title = ax.set_title(" ")
         limits: dict[str, Any] = dict(linewidth=1, linestyle="--", color=plots.PRETRAINED)
         self.limits = [ax.axhline(0, **limits) for _ in range(2)]
         labels: dict[str, Any] = dict(fontsize=10, va="bottom")
@@ -87,7 +88,7 @@ class WalkView:
         self.reward.set_data([found.alpha], [found.reward])
         self.value.set_data([found.alpha], [found.value])
         title = f"α = {found.alpha:.3g}, slip {scene.slip:g}: value trails return by α·KL"
-        self.value.axes.title.set_text(title)
+        self.title.set_text(title)
 
 
 def still(**settings: Any) -> Image:
