@@ -1,6 +1,6 @@
 r"""Still pictures of noising, denoising and learning to denoise, for the notebook on diffusion models (§1.1).
 
-Every function draws into given axes from arrays and exact laws. Shapes: points [B, 2], T steps.
+Every function draws arrays into given axes. Shapes: points [B, 2], T steps, densities [m, m] on the study's grid.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,28 +11,21 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from ... import plots
-from ...distributions import GaussianMixture
+from .study import EXTENT, Posterior
 
-EXTENT, CELLS, POINTS = 3.2, 91, 300  # half a map's side, cells a side, points shown
-EARLY, LATER = "#8fb4e8", plots.TUNED  # two shades of learned
-
-
-def density_on_grid(mixture: GaussianMixture, extent: float = EXTENT) -> Tensor:
-    """p on a square grid: [m, m]."""
-    axis = torch.linspace(-extent, extent, CELLS)
-    return mixture.log_prob(torch.cartesian_prod(axis, axis)).exp().reshape(CELLS, CELLS)
+POINTS = 300  # shown of a cloud
+EARLY, LATER = plots.shades(plots.TUNED)(0.25), plots.TUNED  # two shades of learned
 
 
-def backdrop(ax: Axes, law: GaussianMixture, *, title: str = "") -> None:
-    """The exact density, pale and in few shades: points stay visible and the stored picture small."""
-    values = density_on_grid(law)
-    image = plots.density(ax, values, extent=EXTENT, title=title)
+def backdrop(ax: Axes, density: Tensor, *, title: str = "") -> None:
+    """A density, pale and in few shades: points stay visible and the stored picture small."""
+    image = plots.density(ax, density, extent=EXTENT, title=title)
     image.set(cmap=plots.shades(plots.PRETRAINED).resampled(40), alpha=0.6)
 
 
-def show_cloud(ax: Axes, law: GaussianMixture, *clouds: Tensor, title: str = "") -> None:
-    """One or two clouds [B, 2], the first blue, the second orange, on the exact density."""
-    backdrop(ax, law, title=title)
+def show_cloud(ax: Axes, density: Tensor, *clouds: Tensor, title: str = "") -> None:
+    """One or two clouds [B, 2], the first blue, the second orange, on a density."""
+    backdrop(ax, density, title=title)
     for x, color in zip(clouds, (plots.TUNED, plots.TARGET), strict=False):
         plots.samples(ax, x[:POINTS], color=color, size=5)
 
@@ -46,12 +39,10 @@ def show_within(ax: Axes, z: Tensor, names: Sequence[str], *, band: float, title
     ax.legend(ncols=len(names), loc="upper center")
 
 
-def show_posterior(ax: Axes, mixture: GaussianMixture, x_t: Tensor, alpha_bar: Tensor, *, title: str) -> None:
-    """p(x_0|x_t) of one point [1, 2] (black cross), and its mean (orange)."""
-    posterior = mixture.posterior(x_t, alpha_bar)
-    of_point = GaussianMixture(posterior.weights[0], posterior.means[0], posterior.covariances[0])
-    backdrop(ax, of_point, title=title)
-    (x, y), (to_x, to_y) = x_t[0].tolist(), posterior.mean[0].tolist()
+def show_posterior(ax: Axes, found: Posterior, *, title: str) -> None:
+    """p(x_0|x_t) of one point (black cross), and its mean (orange)."""
+    backdrop(ax, found.density, title=title)
+    (x, y), (to_x, to_y) = found.x_t.tolist(), found.mean.tolist()
     ax.annotate("", (to_x, to_y), (x, y), arrowprops=dict(arrowstyle="->", color=plots.TARGET))
     ax.plot(x, y, "x", markersize=8, markeredgewidth=2, color="black", zorder=5)
     ax.plot(to_x, to_y, "o", markersize=8, color=plots.TARGET, zorder=5)
@@ -73,12 +64,10 @@ def show_training(losses: Sequence[float], floor: float, missed: Mapping[int, Te
     right.set(xlabel="training step", ylabel="score missed, mean over $t$", title="… while the score keeps improving")
 
 
-def show_fields(
-    ax: Axes, law: GaussianMixture, points: Tensor, exact: Tensor, learned: Tensor, *, title: str = ""
-) -> None:
+def show_fields(ax: Axes, density: Tensor, points: Tensor, exact: Tensor, learned: Tensor, *, title: str = "") -> None:
     """Two vector fields [B, 2] at points [B, 2] on the density: the exact one broad and orange, the learned one thin
     and blue on top of it."""
-    backdrop(ax, law, title=title)
+    backdrop(ax, density, title=title)
     unit = exact.norm(dim=1).max().item() / 0.6
     plots.arrows(ax, points, exact, unit=unit, color=plots.TARGET, width=0.014, head=False)
     plots.arrows(ax, points, learned, unit=unit, color=plots.TUNED, width=0.006)
@@ -89,14 +78,14 @@ def show_missed(ax: Axes, missed: Mapping[int, Tensor], *, limit: float, title: 
     for (iteration, error), color in zip(missed.items(), (plots.PRETRAINED, EARLY, LATER), strict=True):
         ax.semilogy(range(1, len(error) + 1), error, color=color, label=f"after {iteration} steps")
     ax.axhline(limit, color=plots.TARGET, linestyle="--", linewidth=1)
-    ax.text(50, 1.2 * limit, f"{limit:.0%}", color=plots.TARGET, ha="right")
+    ax.text(max(map(len, missed.values())), 1.2 * limit, f"{limit:.0%}", color=plots.TARGET, ha="right")
     ax.set(xlabel="$t$", ylabel="share of score missed", ylim=(1e-5, 3), title=title)
     ax.legend(loc="lower left")
 
 
-def show_paths(ax: Axes, mixture: GaussianMixture, paths: Tensor, *, title: str) -> None:
-    """Paths [T+1, P, 2] from x_T (grey dots) to x_0 (blue) on the data's density."""
-    backdrop(ax, mixture, title=title)
+def show_paths(ax: Axes, density: Tensor, paths: Tensor, *, title: str) -> None:
+    """Paths [T+1, P, 2] from x_T (grey dots) to x_0 (blue) on a density."""
+    backdrop(ax, density, title=title)
     ax.plot(*paths.permute(2, 0, 1).numpy(), color=plots.TUNED, linewidth=1.2, alpha=0.7)
     plots.samples(ax, paths[-1], color=plots.PRETRAINED, size=16).set_alpha(1)
     plots.samples(ax, paths[0], size=34).set_alpha(1)
