@@ -1,0 +1,127 @@
+"""The figures of the notebook on soft PPO: every artist against the arrays that it was made from."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+from matplotlib.colors import to_hex
+from matplotlib.contour import ContourSet
+from matplotlib.text import Annotation
+
+from tutorial_lib import plots
+from tutorial_lib.algorithms import Step
+from tutorial_lib.notebooks.s05_1_soft_ppo import figures, study
+
+from ..oracles import RING_REWARD, seeded
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    plt.close("all")
+
+
+def history(offset, n=5):
+    """Steps whose every number says which it is."""
+    return [
+        Step(
+            i, n, offset - 1 / i, offset - 2 / i, offset + 3 / i, 0.0, 10 * i, 0.1, {"clipped": 0.01 * offset + 0.1 / i}
+        )
+        for i in range(1, n + 1)
+    ]
+
+
+def cloud(seed, n=30):
+    return torch.randn(n, 2, generator=seeded(seed))
+
+
+def looks():
+    return {i: study.Look(cloud(i), torch.zeros(3), torch.zeros(3), 2.0 - 0.1 * i) for i in (0, 2, 5)}
+
+
+def title(ax):
+    return ax.get_title("left") or ax.get_title()
+
+
+def assert_density(ax, masses, color, extent):
+    (image,) = ax.images
+    np.testing.assert_array_equal(image.get_array(), masses.numpy().T)
+    np.testing.assert_array_equal(image.cmap(range(256)), plots.shades(color)(range(256)))
+    assert list(image.get_extent()) == [-extent, extent, -extent, extent]
+
+
+def assert_line(line, x, y, color):
+    np.testing.assert_allclose(line.get_xdata(), x)
+    np.testing.assert_allclose(line.get_ydata(), y)
+    assert to_hex(line.get_color()) == color
+
+
+def test_approach_has_a_panel_for_each_iteration():
+    target, seen = torch.rand(9, 9, generator=seeded(0)), looks()
+    axes = figures.approach(seen, target, extent=5.0).axes
+    assert [title(ax) for ax in axes] == ["pretrained", "after 2", "after 5"]
+    for ax, each in zip(axes, seen.values(), strict=True):
+        assert_density(ax, target, plots.TARGET, 5.0)
+        (points,) = ax.collections
+        np.testing.assert_allclose(np.asarray(points.get_offsets()), each.x_0)
+        assert to_hex(np.asarray(points.get_facecolor())[0]) == plots.TUNED
+        assert ax.get_xlim() == ax.get_ylim() == (-3.4, 3.4)
+
+
+@pytest.mark.parametrize("offset", [1.0, 3.0])
+def test_curves_show_each_number_in_its_panel(offset):
+    steps, seen = history(offset), looks()
+    axes = figures.curves(steps, seen, optimum=offset + 0.5, target_entropy=0.7).axes
+    x = [1, 2, 3, 4, 5]
+    expected = [
+        ("J climbs to the optimum", [offset - 1 / i for i in x], plots.TUNED),
+        ("so does the reward", [offset - 2 / i for i in x], plots.REWARD),
+        ("KL is spent, then kept", [offset + 3 / i for i in x], plots.PRETRAINED),
+        ("Share of ratios clipped", [0.01 * offset + 0.1 / i for i in x], plots.OTHERS[0]),
+    ]
+    for ax, (name, values, color) in zip(axes, expected, strict=False):
+        assert title(ax) == name and ax.get_xlabel() == "iteration"
+        assert_line(ax.lines[0], x, values, color)
+    assert title(axes[4]) == "Entropy of $x_0$ (nats)" and axes[4].get_xlabel() == "iteration"
+    assert_line(axes[4].lines[0], [0, 2, 5], [2.0, 1.8, 1.5], plots.TUNED)
+    for ax, height, name in ((axes[0], offset + 0.5, "best of the family"), (axes[4], 0.7, "the target's")):
+        assert_line(ax.lines[1], [0, 1], [height, height], plots.TARGET)
+        (label,) = ax.texts
+        assert isinstance(label, Annotation) and label.get_text() == name and label.xy == (1, height)
+    assert [len(ax.lines) for ax in axes] == [2, 1, 1, 1, 2]
+
+
+def test_pitfall_keeps_the_two_runs_and_the_belief_apart():
+    honest, slipped, believed = history(1.0), history(20.0), np.linspace(0, 0.2, 11).tolist()
+    left, right = figures.pitfall(honest, slipped, believed).axes
+    x = np.arange(1, 6)
+    assert_line(left.lines[0], x, 0.01 + 0.1 / x, plots.TUNED)
+    assert_line(left.lines[1], x, 0.2 + 0.1 / x, plots.ALARM)
+    assert_line(left.lines[2], np.linspace(1, 5, 11), believed, plots.ALARM)
+    assert left.lines[2].get_linestyle() == "--"
+    names = ["PPO", "the slip, in truth", "the slip, as it believes"]
+    assert (legend := left.get_legend()) is not None and [text.get_text() for text in legend.get_texts()] == names
+    assert [line.get_label() for line in left.lines] == names
+    assert_line(right.lines[0], x[1:], 1 + 3 / x[1:], plots.TUNED)  # the first has no KL to take the logarithm of
+    assert_line(right.lines[1], x[1:], 20 + 3 / x[1:], plots.ALARM)
+    assert right.get_yscale() == "log" and right.get_ylabel() == "nats" and "Path KL" in title(right)
+    assert title(left) == "Share of ratios outside 1 ± ε"
+
+
+def test_beside_draws_samples_target_and_contours_in_their_places():
+    axis = torch.linspace(-5, 5, 101)
+    points = torch.stack(torch.meshgrid(axis, axis, indexing="ij"), -1).reshape(-1, 2)
+    samples = {"one": cloud(1), "other": cloud(2)}
+    target = torch.rand(9, 9, generator=seeded(0))
+    found = study.Beside(5.0, target, axis, RING_REWARD(points).reshape(101, 101), samples)
+    axes = figures.beside(found).axes
+    assert [title(ax) for ax in axes] == ["one", "other"]
+    for ax, x_0 in zip(axes, samples.values(), strict=True):
+        assert_density(ax, target, plots.TARGET, 5.0)
+        (contours,) = (artist for artist in ax.collections if isinstance(artist, ContourSet))
+        (scattered,) = (artist for artist in ax.collections if not isinstance(artist, ContourSet))
+        np.testing.assert_allclose(np.asarray(scattered.get_offsets()), x_0)
+        assert to_hex(np.asarray(scattered.get_facecolor())[0]) == plots.TUNED
+        for level, curve in zip(contours.levels, contours.get_paths(), strict=True):
+            there = RING_REWARD(torch.tensor(curve.vertices, dtype=torch.float32))
+            np.testing.assert_allclose(there, level, atol=0.02)  # a level's curve is where the reward has it
