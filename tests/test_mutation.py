@@ -1,25 +1,15 @@
 """The list of seeded faults still fits the library, and the script tells a caught fault from one that is not."""
 
 import ast
-import importlib.util
+import importlib
 import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-
-
-def loaded():
-    file = ROOT / "benchmarks" / "mutation.py"
-    spec = importlib.util.spec_from_file_location("mutation", file)
-    assert spec is not None and spec.loader is not None
-    sys.modules["mutation"] = module = importlib.util.module_from_spec(spec)  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-mutation = loaded()
+sys.path.append(str(ROOT / "benchmarks"))  # for good: the processes that it forks look there, too
+mutation = importlib.import_module("mutation")
 LISTED = mutation.mutations()
 
 
@@ -48,6 +38,7 @@ def test_it_tells_what_is_caught_from_what_is_not_and_mends_the_copy(tmp_path, m
     """A library of one line, a test that sees a wrong sign and one that sees nothing."""
     root = tmp_path / "root"
     for name, text in {
+        "tutorial_lib/__init__.py": "",
         "tutorial_lib/sums.py": "def less(a, b):\n    return a - b\n",
         "tests/test_sees.py": "from tutorial_lib.sums import less\n\n\ndef test():\n    assert less(3, 1) == 2\n",
         "tests/test_blind.py": "from tutorial_lib.sums import less\n\n\ndef test():\n    assert less(1, 1) != 7\n",
@@ -58,7 +49,6 @@ def test_it_tells_what_is_caught_from_what_is_not_and_mends_the_copy(tmp_path, m
     sign = ("mathematics", "the sign", "tutorial_lib/sums.py", "a - b", "a + b")
     seen, unseen = (mutation.Mutation(*sign, [f"tests/test_{name}.py"]) for name in ("sees", "blind"))
     with mutation.copies(1) as free:
-        assert mutation.healthy(seen.tests, free) and mutation.healthy(unseen.tests, free)
         codes = [mutation.judged(fault, free) for fault in (seen, unseen)]
         assert mutation.healthy(seen.tests, free), "the fault is taken out again"
     assert codes == [mutation.FAILED, mutation.PASSED]
