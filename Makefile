@@ -22,7 +22,7 @@ PARALLEL := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/pytest --durations=15 -n 
 ALONE := OMP_NUM_THREADS=2 MKL_NUM_THREADS=2 $(BIN)/pytest --durations=15
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test check claims figures bench assets clean interpreter
+.PHONY: help lab test quick check claims figures bench assets clean interpreter
 .NOTPARALLEL:
 
 help: ## say what each target does
@@ -35,6 +35,9 @@ lab: $(READY) ## open the notebooks in JupyterLab, on this machine only
 test: check ## run everything: lint, types, tests, claims, browser, notebooks
 	$(PARALLEL) --nbval-lax --nbval-current-env --nbval-cell-timeout=120 notebooks/ tests/ --ignore=tests/browser
 	$(ALONE) tests/browser/
+
+quick: check ## a minute: lint, types, a core of tests and those that touch what changed since the last commit
+	@tests=$$($(BIN)/python -m tests.changed) && set -x && $(PARALLEL) $$tests
 
 check: $(READY) ## lint and types only
 	$(BIN)/ruff check .
