@@ -1,1 +1,5 @@
-"""The widgets and figures of notebooks/03_denoising_as_an_mdp.ipynb."""
+"""notebooks/03_denoising_as_an_mdp.ipynb: stepping through an episode."""
+
+from .view import play, still
+
+__all__ = ["play", "still"]
