@@ -7,10 +7,10 @@ cloud, with learned ones: networks for p(x) and p(x|best third), fine-tuned by b
 import pytest
 import torch
 
-from tutorial_lib.denoisers import MLPDenoiser, pretrain
+from tutorial_lib.denoisers import MLPDenoiser, initial_weights, pretrain
 from tutorial_lib.guidance import classifier_free
-from tutorial_lib.notebooks.s01_2_why_reinforcement_learning import view as beyond_data
-from tutorial_lib.notebooks.s01_2_why_reinforcement_learning.view import CUT, SCHEDULE, law, summary, truth
+from tutorial_lib.notebooks.s01_2_why_reinforcement_learning import study
+from tutorial_lib.notebooks.s01_2_why_reinforcement_learning.study import CUT, SCHEDULE, law, summary, truth
 from tutorial_lib.policies import Control, DenoisingPolicy, SteeredPolicy, rollout
 
 from ..oracles import seeded
@@ -36,11 +36,11 @@ def shown(shares):
 def test_claim_1_5_filtering_and_guidance_stay_below(claim):
     filtered, guided = [], []
     for seed in SEEDS:
-        world = beyond_data.scene(CUT, seed)
+        world = study.scene(CUT, seed)
         assert truth(world.kept).max() <= CUT
-        assert summary(beyond_data.best_third(world.kept), CUT).above == 0
+        assert summary(study.best_third(world.kept), CUT).above == 0
         filtered.append(summary(law(world.conditional).sample(N, generator=seeded(seed)), CUT).above)
-        guided.append(summary(beyond_data.guided(world, 4.0, N, seed), CUT).above)
+        guided.append(summary(study.guided(world, 4.0, N, seed), CUT).above)
     for label, shares, most in (("best third, trained on", filtered, 0.2), ("guidance, γ = 4", guided, 0.5)):
         claim.record(
             label=f"share above the cut, {label}, three clouds",
@@ -54,7 +54,7 @@ def test_claim_1_5_filtering_and_guidance_stay_below(claim):
 def test_claim_1_5_rl_goes_beyond(claim):
     shares = []
     for seed in SEEDS:
-        world = beyond_data.scene(CUT, seed)
+        world = study.scene(CUT, seed)
         optimum, _ = world.rewards["quadratic"].tilt(law(world.pretrained), ALPHA)
         shares.append(summary(optimum.sample(N, generator=seeded(seed)), CUT).above)
     claim.record(
@@ -71,7 +71,7 @@ def test_claim_1_5_a_bad_reward_model_ends_below_the_data(claim):
     samples."""
     told, found = [], []
     for seed in SEEDS:
-        world = beyond_data.scene(CUT, seed)
+        world = study.scene(CUT, seed)
         linear, data = world.rewards["linear"], float(truth(world.kept).mean())
         optimum, _ = linear.tilt(law(world.pretrained), COLD)
         x = optimum.sample(N, generator=seeded(seed))
@@ -92,21 +92,20 @@ def test_claim_1_5_a_bad_reward_model_ends_below_the_data(claim):
 @pytest.fixture(scope="module")
 def learned():
     """Networks for the points below the cut and for their best third: (pretrained, conditional)."""
-    world = beyond_data.scene()
-    torch.manual_seed(0)
+    world = study.scene()
+    with initial_weights(0):
+        networks = [MLPDenoiser(SCHEDULE, fine_std=study.H, width=64) for _ in range(2)]
 
-    def fit(points):
-        network = MLPDenoiser(SCHEDULE, fine_std=beyond_data.H, width=64)
+    def fit(network, points):
         for _ in pretrain(network, points, steps=800, batch=256, learning_rate=5e-3, generator=seeded(1)):
             pass
         return DenoisingPolicy(network.requires_grad_(False), SCHEDULE)
 
-    return fit(world.kept), fit(beyond_data.best_third(world.kept))
+    return fit(networks[0], world.kept), fit(networks[1], study.best_third(world.kept))
 
 
 def tune(pretrained, reward, alpha, *, steps=60):
     """Gradient ascent on E[r̂(x_0)] − α Σ ½‖u_t‖² through the whole rollout."""
-    torch.manual_seed(0)
     policy, g = SteeredPolicy(pretrained, Control(pretrained, 64, reach=20)), seeded(2)
     optimiser = torch.optim.Adam(policy.parameters(), lr=5e-3)
     for _ in range(steps):
@@ -123,7 +122,7 @@ def tune(pretrained, reward, alpha, *, steps=60):
 
 @pytest.mark.parametrize("kind", ["exact", "learned"])
 def test_claim_1_5_a_trained_policy_does_the_same(kind, learned, claim):
-    world = beyond_data.scene()
+    world = study.scene()
     pretrained, conditional = learned if kind == "learned" else (world.pretrained, world.conditional)
     data = summary(rollout(pretrained, N, generator=seeded(3)).x_0, CUT)
     pulled = classifier_free.sample(pretrained, conditional, n=N, strength=4.0, generator=seeded(3)).x_0
@@ -142,7 +141,7 @@ def test_claim_1_5_a_trained_policy_does_the_same(kind, learned, claim):
 
 
 def test_claim_1_5_a_trained_policy_breaks_the_same_way(claim):
-    world = beyond_data.scene()
+    world = study.scene()
     linear, data = world.rewards["linear"], float(truth(world.kept).mean())
     x = rollout(tune(world.pretrained, linear, COLD, steps=100), N, generator=seeded(4)).x_0
     true, promised = summary(x, CUT), float(linear(x).mean())
