@@ -46,7 +46,6 @@ LONGER = {
     "guidance.sequential_monte_carlo: sample": 35,
     "guidance.values: _fit": 49,
     "mdp: grid_world": 40,
-    "notebooks.s06_3_path_consistency.foreign_study: foreign_ppo": 45,
     "rewards.learned: train": 41,
     "worlds.files: images": 33,
 }

@@ -12,7 +12,7 @@ from tutorial_lib.algorithms import ValueNetwork, path_consistency, run
 from tutorial_lib.exact import SoftValues
 from tutorial_lib.guidance import value_weighted
 from tutorial_lib.metrics import evaluate
-from tutorial_lib.notebooks.s06_3_path_consistency.foreign_study import foreign_ppo
+from tutorial_lib.notebooks.s06_3_path_consistency.study import foreign_ppo
 from tutorial_lib.policies import SteeredPolicy, Trajectory
 
 from ..oracles import seeded
@@ -212,22 +212,22 @@ def soft(ring):
     return SoftValues(ring.pretrained, ring.reward, alpha=ring.alpha, extent=ring.extent, grid=121)
 
 
-def colleague(ring):
+def for_another_reward(ring):
     """A policy tuned for another reward: value-weighted towards a softer peak on the other side."""
     pull = SoftValues(ring.pretrained, ring.rewards["half_plane"], alpha=0.5, extent=ring.extent, grid=81)
     return value_weighted.ValueWeightedPolicy(ring.pretrained, pull, alpha=0.5)
 
 
 @pytest.mark.parametrize("source", ["p_pre", "a policy for another reward"])
-def test_claim_6_8_off_policy_paths_teach_path_consistency_and_not_ppo(ring, soft, source, claim):
+def test_claim_6_8_path_consistency_learns_from_off_policy_paths_and_ppo_does_not(ring, soft, source, claim):
     """The same 10,240 paths' worth of data a run, Ring at T = 10; only the share that is foreign differs."""
-    behaviour = colleague(ring) if source != "p_pre" else None
+    behaviour = for_another_reward(ring) if source != "p_pre" else None
     found: dict[str, list[float]] = {"path consistency": [], "PPO": []}
     for share in (0.0, 0.5, 1.0):
-        for name, teach in (("path consistency", path_consistency.fine_tune), ("PPO", foreign_ppo)):
+        for name, fine_tune in (("path consistency", path_consistency.fine_tune), ("PPO", foreign_ppo)):
             policy = SteeredPolicy(ring.pretrained)
             run(
-                teach(
+                fine_tune(
                     policy,
                     ring.reward,
                     alpha=ring.alpha,

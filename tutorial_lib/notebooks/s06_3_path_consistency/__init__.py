@@ -1,4 +1,4 @@
-"""The widget and figures of notebooks/06_3_path_consistency.ipynb."""
+"""notebooks/06_3_path_consistency.ipynb: whose paths a method learns from, and what each method costs."""
 
 from .view import play, still
 

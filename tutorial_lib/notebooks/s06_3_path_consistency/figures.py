@@ -1,4 +1,4 @@
-"""Figures of the notebook on path consistency: φ along paths, learning from foreign paths, regret by iteration."""
+"""Still pictures of path consistency (§6.3): a training in snapshots, φ along paths, regret by iteration."""
 
 from collections.abc import Mapping
 
@@ -8,20 +8,20 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ... import plots
-from .view import SHOWN
+
+SHOWN = 3.4  # half the side of a map, in the data's units
 
 
 def show_learned(snapshots: Mapping[str, Tensor], target: Tensor, data: Tensor, *, extent: float) -> Figure:
-    """Grey: the paths' ends that it learns from. Then samples [B, 2] by title over the exact target's masses."""
+    """Grey: the ends [B, 2] of the paths that it learns from. Then samples [B, 2] by title, over the exact target."""
     figure, axes = plt.subplots(1, 1 + len(snapshots), figsize=(2.4 * (1 + len(snapshots)), 2.7))
     for ax in axes:
         plots.density(ax, target, extent=extent, color=plots.TARGET)
-        ax.set(xlim=(-SHOWN, SHOWN), ylim=(-SHOWN, SHOWN))
     plots.samples(axes[0], data, color=plots.PRETRAINED)
-    axes[0].set_title("all it ever learns from")
+    plots.bare(axes[0], SHOWN, "all it ever learns from")
     for ax, (title, x_0) in zip(axes[1:], snapshots.items(), strict=True):
         plots.samples(ax, x_0)
-        ax.set_title(title)
+        plots.bare(ax, SHOWN, title)
     return figure
 
 
@@ -36,7 +36,7 @@ def show_phi(ax: Axes, phi: Mapping[str, Tensor], *, title: str = "") -> None:
 
 def show_curves(ax: Axes, curves: Mapping[str, Mapping[int, float]], *, floor: float, title: str = "") -> None:
     """Regret against iterations by name, in the legend as they end, and the family gap."""
-    looks = [(color, style) for style in ("-", "--") for color in (plots.TUNED, plots.ALARM, plots.OTHERS[0])]
+    looks = [(color, style) for style in ("-", "--") for color in (plots.TUNED, *plots.OTHERS)]
     ranked = sorted(curves.items(), key=lambda item: -list(item[1].values())[-1])
     for (color, style), (name, curve) in zip(looks, ranked, strict=False):
         ax.semilogy(list(curve), list(curve.values()), style, color=color, label=name)

@@ -1,4 +1,4 @@
-"""The widget on off-policy paths: α and the share that p_pre drew move two samples and both regrets."""
+"""Whose paths a method learns from (§6.3): the widget over policies that are trained already, and its words."""
 
 from typing import Any
 
@@ -10,69 +10,78 @@ from matplotlib.axes import Axes
 
 from ... import plots
 from ...widgets import Picture, notches, together, words
-from .study import CONSISTENCY, METHODS, PARTICLES, PPO, Scene
+from .figures import SHOWN
+from .study import CONSISTENCY, METHODS, PARTICLES, PPO, Scene, Tuned
 
 LINES = {CONSISTENCY: "-", PPO: "--"}
-SHOWN = 3.4
+LOWEST = 0.008  # regret that is shown
 
 
 def in_words(scene: Scene, alpha: float, share: float) -> str:
-    """Both regrets at one setting, and whose paths they learned from."""
-    source = {0.0: "all paths its own", 1.0: "all paths p_pre's"}.get(share, f"{share:.0%} of the paths p_pre's")
+    """Both regrets at one setting, whose paths they come from, and how many samples the picture does not show."""
     parts = []
     for method in METHODS:
         found = scene.tuned[method, alpha, share]
-        gone = (found.x_0.abs().amax(1) > SHOWN).float().mean().item()
-        note = f" (ran away: {gone:.0%} of its samples are out of the picture)" if gone > 0.1 else ""
+        gone = beyond(found)
+        note = f" ({gone} of its {PARTICLES} samples lie beyond the edge of the map)" if gone else ""
         parts.append(f"{method} <b>{found.regret:.1%}</b> ± {found.regret_se:.1%}{note}")
-    return f"α = {alpha:g}, {source}. Regret: {', '.join(parts)}; {scene.family_gaps[alpha]:.1%} is the family's."
+    return f"{in_short(alpha, share)}. Regret: {', '.join(parts)}; {scene.family_gaps[alpha]:.1%} is the family's."
+
+
+def in_short(alpha: float, share: float) -> str:
+    """The setting in one line."""
+    source = {0.0: "all paths its own", 1.0: "all paths p_pre's"}.get(share, f"{share:.0%} of the paths p_pre's")
+    return f"α = {alpha:g}, {source}"
+
+
+def beyond(found: Tuned) -> int:
+    """How many samples lie beyond the edge of the map."""
+    return int((~(found.x_0.abs() <= SHOWN)).any(1).sum())
 
 
 class ShareView:
-    """Three panels: samples of both methods on the exact target, and both regrets against the share."""
+    """Three panels under the setting: samples of both methods on the exact target, and regret against the share."""
 
     def __init__(self, scene: Scene):
         self.scene = scene
-        figure, axes = plt.subplots(1, 3, figsize=(11.5, 3.9), width_ratios=[1, 1, 1.2])
-        first, extent = next(iter(scene.targets.values())), scene.world.extent or SHOWN
-        blank = torch.zeros(PARTICLES, 2)
-        self.maps, self.clouds, self.curves, self.dots = [], [], [], []
+        figure, axes = plt.subplots(1, 3, figsize=(11.5, 4.1), width_ratios=[1, 1, 1.2])
+        self.setting = figure.suptitle(" ", fontsize=11, x=0.01, ha="left")
+        target, blank = next(iter(scene.targets.values())), torch.zeros(PARTICLES, 2)
+        self.maps, self.clouds = [], []
         for ax, method in zip(axes[:2], METHODS, strict=True):
-            self.maps.append(plots.density(ax, first, extent=extent, color=plots.TARGET, title=method))
+            self.maps.append(plots.density(ax, target, extent=scene.extent, color=plots.TARGET))
             self.clouds.append(plots.samples(ax, blank, size=5))
-            ax.set(xlim=(-SHOWN, SHOWN), ylim=(-SHOWN, SHOWN))
-        self._regrets(axes[2])
-        moving = [*self.maps, *self.clouds, *self.curves, *self.dots, self.floor, *self.names, axes[2].title]
-        self.picture = Picture(figure, moving)
+            plots.bare(ax, SHOWN, method)
+        self._regret_panel(axes[2])
+        lines = [*self.curves, *self.dots, self.floor, *self.names]
+        self.picture = Picture(figure, [self.setting, *self.maps, *self.clouds, *lines])
 
-    def _regrets(self, ax: Axes) -> None:
-        """A line and a dot for each method, the family gap, and their names."""
-        for method in METHODS:
-            self.curves += ax.semilogy([], [], LINES[method], color=plots.TUNED)
-            self.dots += ax.semilogy([], [], "o", color=plots.TUNED, markersize=8)
+    def _regret_panel(self, ax: Axes) -> None:
+        self.curves = [ax.semilogy([], [], LINES[method], color=plots.TUNED)[0] for method in METHODS]
+        self.dots = [ax.semilogy([], [], "o", color=plots.TUNED, markersize=8)[0] for _ in METHODS]
         self.floor = ax.axhline(1, color=plots.TARGET, linewidth=1, linestyle=":")
-        labels: dict[str, Any] = dict(fontsize=10, ha="right", va="bottom")
-        names = zip((*METHODS, "the family's own"), (plots.TUNED, plots.TUNED, plots.TARGET), strict=True)
-        self.names = [ax.text(1.04, 1, name, color=color, **labels) for name, color in names]
+        look: dict[str, Any] = dict(fontsize=10, ha="right")
+        self.names = [ax.text(1.04, 1, method, color=plots.TUNED, va="bottom", **look) for method in METHODS]
+        self.names.append(ax.text(1.04, 1, "the family's own", color=plots.TARGET, va="top", **look))
         top = max(2.0, *(2 * found.regret for found in self.scene.tuned.values()))
-        ax.set(xlim=(-0.05, 1.05), ylim=(0.008, top), xlabel="share of paths drawn by $p_{pre}$", ylabel="regret")
+        ax.set(xlim=(-0.05, 1.05), ylim=(LOWEST, top), xlabel="share of paths drawn by $p_{pre}$", ylabel="regret")
         plots.percents(ax, 1)
-        ax.set_title(" ")
+        ax.set(title="Regret, by whose paths it learns from")
 
     def draw(self, alpha: float, share: float) -> None:
         """Move the artists to one setting."""
-        scene = self.scene
+        scene, gap = self.scene, self.scene.family_gaps[alpha]
+        self.setting.set_text(in_short(alpha, share))
         for i, method in enumerate(METHODS):
+            found = [scene.tuned[method, alpha, s] for s in scene.shares]
+            here = scene.tuned[method, alpha, share]
             plots.scale_to(self.maps[i], scene.targets[alpha])
-            self.clouds[i].set_offsets(scene.tuned[method, alpha, share].x_0.numpy())
-            regrets = [scene.tuned[method, alpha, s].regret for s in scene.shares]
-            self.curves[i].set_data(scene.shares, regrets)
-            self.dots[i].set_data([share], [scene.tuned[method, alpha, share].regret])
-            self.names[i].set_y(1.12 * regrets[-1])
-        self.floor.set_ydata([scene.family_gaps[alpha]] * 2)
-        self.names[-1].set_y(scene.family_gaps[alpha] / 1.05)
-        self.names[-1].set_va("top")
-        self.floor.axes.title.set_text(f"α = {alpha:g}, {share:.0%} of the paths by $p_{{pre}}$")
+            self.clouds[i].set_offsets(here.x_0.numpy())
+            self.curves[i].set_data(scene.shares, [each.regret for each in found])
+            self.dots[i].set_data([share], [here.regret])
+            self.names[i].set_y(1.12 * found[-1].regret)
+        self.floor.set_ydata([gap, gap])
+        self.names[-1].set_y(gap / 1.05)
 
 
 def first(scene: Scene) -> dict[str, float]:
@@ -82,13 +91,12 @@ def first(scene: Scene) -> dict[str, float]:
 
 def still(scene: Scene, **settings: float) -> Image:
     """The widget's picture at an alpha and a share, for a page without a kernel; its first where none is given."""
-
-    def at(*, alpha: float, share: float) -> ShareView:
-        view = ShareView(scene)
-        view.draw(alpha, share)
-        return view
-
-    return at(**(first(scene) | settings)).picture.still()
+    known = dict(alpha=list(scene.targets), share=list(scene.shares))
+    if unknown := [name for name, value in settings.items() if value not in known.get(name, [])]:
+        raise ValueError(f"no policy was tuned at this {', '.join(unknown)}: got {settings}, known: {known}")
+    view = ShareView(scene)
+    view.draw(**(first(scene) | settings))
+    return view.picture.still()
 
 
 def play(scene: Scene) -> ui.VBox:
