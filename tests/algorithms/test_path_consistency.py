@@ -64,8 +64,13 @@ def drawn(twin, generator, others):
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_iteration_follows_the_consistency_of_all_its_paths(kind, monkeypatch):
     """Untaught, the critic says the mean of r/α at every t ≥ 1; both are clipped together."""
-    kept = []
-    monkeypatch.setattr(path_consistency, "ValueNetwork", lambda *a, **k: kept.append(ValueNetwork(*a, **k)) or kept[0])
+    kept: list[ValueNetwork] = []
+
+    def critic_kept(*args, **options):
+        kept.append(ValueNetwork(*args, **options))
+        return kept[0]
+
+    monkeypatch.setattr(path_consistency, "ValueNetwork", critic_kept)
     policy, twin, generator = moved(), moved(), seeded(1)
     next(tune(path_consistency, policy, **only_once(path_consistency, n=N, kind=kind, off_policy=0.25)))
     critic = ValueNetwork(twin, generator=generator)

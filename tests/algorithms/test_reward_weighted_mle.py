@@ -17,8 +17,17 @@ def spied(monkeypatch):
     """What `tempered` and `loss` were given: log-weights, and (x_0, x_t, t)."""
     weighed, learned = [], []
     tempered, loss = reward_weighted_mle.tempered, reward_weighted_mle.loss
-    monkeypatch.setattr(reward_weighted_mle, "tempered", lambda w, share: weighed.append(w) or tempered(w, share))
-    monkeypatch.setattr(reward_weighted_mle, "loss", lambda p, *seen: learned.append(seen) or loss(p, *seen))
+
+    def seen_tempered(log_weights, share):
+        weighed.append(log_weights)
+        return tempered(log_weights, share)
+
+    def seen_loss(policy, *seen):
+        learned.append(seen)
+        return loss(policy, *seen)
+
+    monkeypatch.setattr(reward_weighted_mle, "tempered", seen_tempered)
+    monkeypatch.setattr(reward_weighted_mle, "loss", seen_loss)
     return weighed, learned
 
 

@@ -66,8 +66,13 @@ def test_without_a_critic_an_iteration_follows_the_return_to_go():
 
 def test_with_a_critic_an_iteration_follows_its_advantages_and_teaches_it_the_returns(monkeypatch):
     """Untaught, it says the mean of r/α at every t ≥ 1; its own loss is ½(v_t − return_t)² in units of the spread."""
-    kept = []
-    monkeypatch.setattr(soft_ppo, "ValueNetwork", lambda *a, **k: kept.append(ValueNetwork(*a, **k)) or kept[0])
+    kept: list[ValueNetwork] = []
+
+    def critic_kept(*args, **options):
+        kept.append(ValueNetwork(*args, **options))
+        return kept[0]
+
+    monkeypatch.setattr(soft_ppo, "ValueNetwork", critic_kept)
     policy, twin, generator = moved(), moved(), seeded(1)
     next(tune(soft_ppo, policy, **only_once(soft_ppo, n=N, lam=0.9)))
     critic = ValueNetwork(twin, generator=generator)
@@ -78,7 +83,9 @@ def test_with_a_critic_an_iteration_follows_its_advantages_and_teaches_it_the_re
         critic.center, critic.scale = r.mean().item(), r.std().item()
         v = torch.cat([r[None], r.mean().expand(T, N)])
         residual = torch.stack([v[t - 1] - ratios[t] - v[t] for t in range(1, T + 1)])
-        advantage = torch.stack([sum(0.9 ** (t - s) * residual[s] for s in range(t + 1)) for t in range(T)])
+        advantage = torch.stack(
+            [torch.stack([0.9 ** (t - s) * residual[s] for s in range(t + 1)]).sum(0) for t in range(T)]
+        )
     judged = torch.stack([critic(path.x[t], t) for t in range(1, T + 1)])
     missed = ((judged - (advantage + v[1:])) / r.std()).square().mean() / 2
     even = (advantage - advantage.mean()) / advantage.std()

@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+from typing import Any
 
 import pytest
 import torch
@@ -62,7 +63,7 @@ def test_claim_6_4_it_is_algorithm_4(claim):
     gaps = []
     for T, strength in itertools.product((10, 50), (0.5, 1.0)):
         soft = soft_values(T)
-        options = dict(alpha=RING_ALPHA, n=2000, strength=strength, generator=seeded(SEED))
+        options: dict[str, Any] = dict(alpha=RING_ALPHA, n=2000, strength=strength, generator=seeded(SEED))
         found = value_weighted.sample(soft.pretrained, soft, **options).x_0
         gaps.append(float((found - algorithm_4(soft, 2000, strength)).abs().mean()))
     claim.record(

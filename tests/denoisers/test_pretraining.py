@@ -1,6 +1,7 @@
 """The denoising loss against its own definition, the loop's promises, and the network for images."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -236,5 +237,5 @@ def loss(x_0, t, **options):
 
 
 def first_step(data=None, **options):
-    given = dict(steps=1, batch=4, learning_rate=1e-3, generator=seeded(0)) | options
+    given: dict[str, Any] = dict(steps=1, batch=4, learning_rate=1e-3, generator=seeded(0)) | options
     return next(pretrain(mlp(), torch.zeros(10, 2) if data is None else data, **given))

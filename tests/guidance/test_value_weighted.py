@@ -1,5 +1,7 @@
 """Algorithm 4 step by step: the value's slope one step ahead, at the pretrained mean, times γ σ_t²/α."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -51,6 +53,6 @@ def test_a_sample_is_the_loop_by_hand():
 
 
 def test_without_strength_nothing_is_guided():
-    options = dict(alpha=ALPHA, n=50, strength=0.0, generator=seeded(0))
+    options: dict[str, Any] = dict(alpha=ALPHA, n=50, strength=0.0, generator=seeded(0))
     path = value_weighted.sample(ring(T), Drifting(), **options)
     assert torch.equal(path.x, rollout(ring(T), 50, generator=seeded(0)).x)

@@ -180,15 +180,18 @@ def test_images_are_compared_as_vectors():
 
 def test_compare_measures_each_side_by_itself_and_says_so():
     """A distance that counts upwards: two against the truth, 1 and 2, then two floors, 3 and 5 by the steps below."""
-    distances, drawn = iter([1.0, 2.0, 3.0, 5.0]), []
+    distances, drawn, asked = iter([1.0, 2.0, 3.0, 5.0]), list[torch.Tensor](), list[tuple]()
 
     def draw(n):
         drawn.append(normal(n, len(drawn)))
         return drawn[-1]
 
-    asked = []
+    def distance(a, b):
+        asked.append((a, b))
+        return next(distances)
+
     x = normal(100, 99)
-    found = compare(lambda a, b: asked.append((a, b)) or next(distances), x, draw, repeats=2)
+    found = compare(distance, x, draw, repeats=2)
     assert [a is x for a, _ in asked] == [True, True, False, False] and len(drawn) == 6
     assert (found.value, found.value_sd, found.floor, found.floor_sd) == pytest.approx((1.5, 0.5**0.5, 4.0, 2**0.5))
     assert str(found) == "1.5000 ± 0.7071 (floor 4.0000 ± 1.4142)"

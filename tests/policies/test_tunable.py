@@ -81,7 +81,7 @@ def test_an_adapter_starts_as_wide_as_its_inputs_allow(layer):
 
 def test_the_rank_is_what_limits_the_change():
     tuned = stirred(lora.adapted(nn.Sequential(nn.Linear(20, 20)), 3, generator=seeded(0)))
-    change = lora.merged(tuned)[0].weight - tuned[0].layer.weight
+    change = lora.merged(tuned)[0].get_parameter("weight") - tuned[0].get_parameter("layer.weight")
     assert torch.linalg.matrix_rank(change) == 3
     head = lora.adapted(nn.Sequential(nn.Linear(20, 2)), 3, generator=seeded(0))
     assert sorted(list(p.shape) for p in lora.adapters(head).values()) == [[2, 2], [2, 20]], "no more than full rank"
