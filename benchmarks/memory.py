@@ -26,7 +26,7 @@ def measure(kind: str) -> None:
 
     from tutorial_lib import worlds
     from tutorial_lib.algorithms import reward_backprop
-    from tutorial_lib.notebooks.s05_2_reward_backpropagation.view import peak_bytes
+    from tutorial_lib.metrics import peak_bytes
     from tutorial_lib.policies import SteeredPolicy, rollout
 
     world, generator = worlds.ring(T), torch.Generator().manual_seed(0)
@@ -41,7 +41,8 @@ def measure(kind: str) -> None:
         reward_backprop.loss(world.reward(x_0), kl).backward()
         times.append(perf_counter() - start)
     grown = resident() - before
-    print(peak_bytes(policy, world.reward, n=PATHS, **KINDS[kind]) / 2**20, median(times), grown)
+    kept = peak_bytes(policy, world.reward, sample=reward_backprop.sample, n=PATHS, **KINDS[kind])
+    print(kept / 2**20, median(times), grown)
 
 
 def main() -> None:

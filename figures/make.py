@@ -1,7 +1,7 @@
 """Make the README's pictures again: `make figures`, or one of them: `python figures/make.py tilt`."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +15,16 @@ from matplotlib.patches import ConnectionPatch
 
 from tutorial_lib import plots, worlds
 from tutorial_lib.exact import Frontier, TiltedDensity
-from tutorial_lib.notebooks.s04_theory import view as theory
+from tutorial_lib.notebooks.s04_theory import particles_study, particles_view, study
 
 HERE = Path(__file__).parent
 ALPHAS = (10.0, 2.0, 0.5, 0.05)
 EXTENT = 5.0
+DENOISING, SWEEP = 26, 45  # frames of either part of the animation
 
 
-def hero(folder: Path) -> None:
-    """hero.png: the frontier of reward against KL, with the exact optimum at four α above it."""
+def hero() -> Figure:
+    """The frontier of reward against KL, with the exact optimum at four α above it."""
     ring = worlds.ring()
     tilted = TiltedDensity(ring.pretrained, ring.reward, extent=EXTENT, grid=201)
     frontier = Frontier(tilted.reward.reshape(-1), tilted.pretrained.reshape(-1))
@@ -47,49 +48,62 @@ def hero(folder: Path) -> None:
     for name, panel in panels.items():
         panel.set(xlim=(-3.4, 3.4), ylim=(-3.4, 3.4))
         panel.set_title(name, loc="center")
-    figure.savefig(folder / "hero.png", dpi=110)
+    return figure
 
+
+def save_hero(folder: Path) -> None:
+    """hero.png"""
+    figure = hero()
+    figure.savefig(folder / "hero.png", dpi=110)
     plt.close(figure)
 
 
-def tilt(folder: Path, *, denoising: int = 26, sweep: int = 45) -> None:
-    """tilt.webp: noise becomes data at α = 10, then α falls to 0.05, the samples glide and the optimum climbs.
+def tilt_states() -> list[tuple[float, int]]:
+    """(α, t) frame by frame: noise becomes data at α = 10, then α falls to 0.05."""
+    high, low = np.log10([ALPHAS[0], ALPHAS[-1]])
+    states = [(ALPHAS[0], round(t)) for t in np.linspace(study.T, 0, DENOISING)]
+    return states + [(10**power, 0) for power in np.linspace(high, low, SWEEP + 1)[1:]]
 
-    denoising, sweep: frames of either part. Both particle clouds see the same noise.
-    """
-    scene = theory.scene(theory.FIRST)
-    T, high, low = scene.world.schedule.T, *np.log10([ALPHAS[0], ALPHAS[-1]])
-    states = [(ALPHAS[0], round(t)) for t in np.linspace(T, 0, denoising)]
-    states += [(10**power, 0) for power in np.linspace(high, low, sweep + 1)[1:]]
-    figure, show = _tilt_stage(scene)
-    canvas, frames = FigureCanvasAgg(figure), []
+
+def tilt_frames(states: Iterable[tuple[float, int]]) -> Iterator[np.ndarray]:
+    """Pixels [height, width, 3] of each (α, t): the samples glide, under one noise, and the optimum climbs."""
+    figure, show = _tilt_stage(study.scene())
+    canvas = FigureCanvasAgg(figure)
     for alpha, t in states:
         show(alpha, t)
         canvas.draw()
-        frames.append(PIL.Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3]))
+        yield np.asarray(canvas.buffer_rgba())[..., :3].copy()
     plt.close(figure)
-    pause = [80] * len(states)  # milliseconds
-    pause[0], pause[denoising - 1], pause[-1] = 500, 700, 1500
-    frames[0].save(folder / "tilt.webp", save_all=True, append_images=frames[1:], duration=pause, loop=0, quality=80)
 
 
-def _tilt_stage(scene: theory.Scene) -> tuple[Figure, Callable[[float, int], None]]:
+def tilt_pauses() -> list[int]:
+    """How long each frame stands, in milliseconds: the noise, the data and the last optimum longer than the others."""
+    pauses = [80] * (DENOISING + SWEEP)
+    pauses[0], pauses[DENOISING - 1], pauses[-1] = 500, 700, 1500
+    return pauses
+
+
+def save_tilt(folder: Path) -> None:
+    """tilt.webp"""
+    first, *others = map(PIL.Image.fromarray, tilt_frames(tilt_states()))
+    options: dict[str, Any] = dict(duration=tilt_pauses(), loop=0, quality=80)
+    first.save(folder / "tilt.webp", save_all=True, append_images=others, **options)
+
+
+def _tilt_stage(scene: study.Scene) -> tuple[Figure, Callable[[float, int], None]]:
     """The figure of the animation, and the function that shows α and t in it."""
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(10.2, 3.7), width_ratios=[1, 1, 1.05])
-    panels = (
-        theory.Panel(left, scene, shade=plots.PRETRAINED, color=plots.PRETRAINED, title="Pretrained"),
-        theory.Panel(middle, scene, shade=plots.TARGET, color=plots.TUNED, title="Optimum at α = 10.00"),
-    )
+    panels = particles_view.two_panels(left, middle, scene.tilted.grid.extent, ("Pretrained", "Optimum"))
     plots.reward_contours(left, scene.tilted.grid.axis, scene.tilted.reward)
     frontier = Frontier(scene.tilted.reward.reshape(-1), scene.tilted.pretrained.reshape(-1))
     curve = frontier.curve(torch.logspace(-1.4, 3, 200))
     plots.frontier(right, [p.kl for p in curve], [p.reward for p in curve], title="The optimum climbs the frontier")
     right.plot(0, curve[-1].reward, "o", color=plots.PRETRAINED, markersize=8, zorder=3)
     (here,) = right.plot([], [], "o", color=plots.TARGET, markersize=10, zorder=3)
-    clock = left.text(-theory.SHOWN, -theory.SHOWN, "", va="bottom", color="#444444")
+    clock = left.text(-study.SHOWN, -study.SHOWN, "", va="bottom", color="#444444")
 
     def show(alpha: float, t: int) -> None:
-        theory.draw_flight(scene, panels, theory.flight(scene, alpha), t)
+        particles_view.draw(panels, particles_study.answer(scene, alpha=alpha, t=t))
         best = scene.tilted.at(alpha)
         here.set_data([best.kl], [best.reward])
         middle.set_title(f"Optimum at α = {alpha:.2f}")
@@ -98,7 +112,7 @@ def _tilt_stage(scene: theory.Scene) -> tuple[Figure, Callable[[float, int], Non
     return figure, show
 
 
-FIGURES = {"hero": hero, "tilt": tilt}
+FIGURES = {"hero": save_hero, "tilt": save_tilt}
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)

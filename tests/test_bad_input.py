@@ -28,7 +28,7 @@ from tutorial_lib.metrics import (
 )
 from tutorial_lib.notebooks.s01_2_why_reinforcement_learning import view as beyond_data
 from tutorial_lib.notebooks.s03_denoising_as_an_mdp import study as denoising_mdp
-from tutorial_lib.notebooks.s05_2_reward_backpropagation import view as backprop_view
+from tutorial_lib.notebooks.s05_2_reward_backpropagation import study as backprop_study
 from tutorial_lib.policies import DenoisingPolicy, SteeredPolicy, Trajectory, ddim, rollout
 from tutorial_lib.rewards import PolynomialReward, disc, fit_polynomial, half_plane, peak
 from tutorial_lib.schedules import NoiseSchedule
@@ -414,12 +414,12 @@ CASES = [
     ("the distance of one", lambda m: mean_distance(m.x[:1]), r"expected samples \[n, …\], n ≥ 2, got \[1, 2\]"),
     (
         "a backprop scene of unknown modes",
-        lambda m: backprop_view.scene(dataclasses.replace(worlds.ring(5), mixture=None), RING_REWARD),
+        lambda m: backprop_study.scene(dataclasses.replace(worlds.ring(5), mixture=None), RING_REWARD),
         r"expected a world whose mixture is known, got ring",
     ),
     (
         "more than all of the paths",
-        lambda m: backprop_view.top_share(torch.ones(5, 10, 2), 1.5),
+        lambda m: backprop_study.top_share(torch.ones(5, 10, 2), 1.5),
         r"part must lie in \(0, 1\), got 1\.5",
     ),
     (

@@ -1,7 +1,10 @@
 """What the backward pass keeps in memory: bytes of the tensors that autograd saves, against T."""
 
+from functools import partial
+
+from tutorial_lib import metrics
+from tutorial_lib.algorithms import reward_backprop
 from tutorial_lib.denoisers import UNetDenoiser, adapters
-from tutorial_lib.notebooks.s05_2_reward_backpropagation.view import peak_bytes, saved_bytes
 from tutorial_lib.policies import RetunedPolicy, SteeredPolicy
 
 from ..oracles import RING_REWARD, ring
@@ -17,6 +20,9 @@ CLAIM = dict(
     function="tutorial_lib.algorithms.reward_backprop.sample",
 )
 DEPTHS = (25, 50, 100, 200)
+saved_bytes, peak_bytes = (
+    partial(count, sample=reward_backprop.sample) for count in (metrics.saved_bytes, metrics.peak_bytes)
+)
 
 
 def peaks(**options):

@@ -1,1 +1,6 @@
-"""The widgets and figures of notebooks/04_theory.ipynb."""
+"""notebooks/04_theory.ipynb: the marginals and their values, and particles on their way."""
+
+from . import particles_view
+from .view import play, still
+
+__all__ = ["particles_view", "play", "still"]

@@ -7,17 +7,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
-import torch
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from torch import Tensor
 
 from ... import plots
-from ...exact import FrontierPoint, SoftValues
-from ...metrics import Compared
-from ...policies import DenoisingPolicy
+from .figures_study import Compared, FrontierPoint, Kernel
 
 SHOWN = 3.0  # half a map's side
-SHADES = ("#f2b870", plots.TARGET, "#7a4300")  # three exact answers in one panel
+LIGHT, DARK = (to_hex(plots.shades(plots.TARGET)(depth)) for depth in (0.28, 0.73))
+SHADES = (LIGHT, plots.TARGET, DARK)  # three exact answers in one panel
 
 
 def show_gallery(targets: Mapping[tuple[str, float], tuple[Tensor, Tensor]], extent: float) -> None:
@@ -38,23 +37,6 @@ def backdrop(ax: Axes, mass: Tensor, extent: float, *, color: str, title: str = 
     ax.set(xlim=(-SHOWN, SHOWN), ylim=(-SHOWN, SHOWN))
 
 
-def pretrained_marginals(pretrained: DenoisingPolicy, axis: Tensor) -> Tensor:
-    """p_pre,t as masses on the grid, [T+1, n, n]: N(0, I) through the chain by a plain sum a step. The grid's spacing
-    should not exceed σ_1."""
-    points = torch.cartesian_prod(axis, axis)
-    mass = (-points.square().sum(1) / 2).softmax(0).reshape(len(axis), -1)
-    found = [mass]
-    for t in range(pretrained.schedule.T, 0, -1):
-        with torch.no_grad():
-            means = pretrained.mean(points.float(), t).to(axis)
-        z = (axis[:, None, None] - means) / float(pretrained.sigma(t))  # [n, n², 2]
-        first, second = (-z.square() / 2).exp().unbind(-1)
-        mass = (first * mass.reshape(-1)) @ second.mT
-        found.append(mass / mass.sum())
-        mass = found[-1]
-    return torch.stack(found[::-1])
-
-
 def show_marginals(x: Tensor, masses: Mapping[int, Tensor], extent: float) -> None:
     """Points x[t] on the masses of p*_t [n, n], for several t."""
     _, axes = plt.subplots(1, len(masses), figsize=(11, 2.5))
@@ -63,28 +45,15 @@ def show_marginals(x: Tensor, masses: Mapping[int, Tensor], extent: float) -> No
         plots.samples(ax, x[t], size=3)
 
 
-def show_kernel(ax: Axes, soft: SoftValues, x_t: Tensor, t: int, *, title: str) -> None:
-    """At one point x_t [1, 2] (cross): p_pre(x_{t−1}|x_t) as grey circles of 1 and 2 σ_t, p*(x_{t−1}|x_t) as shade, and
-    the Gaussian of the same mean, dashed."""
-    with torch.no_grad():
-        rho, sigma = soft.pretrained.mean(x_t, t)[0].double(), float(soft.schedule.sigma[t])
-    z = torch.linspace(-4, 4, 121, dtype=torch.float64)
-    pairs = torch.cartesian_prod(z, z)
-    weights = (soft(rho + sigma * pairs, t - 1) / soft.alpha - pairs.square().sum(1) / 2).softmax(0)
-    plots.density(ax, weights.reshape(121, 121), extent=4, color=plots.TARGET, title=title)
-    for centre, color, line in ((torch.zeros(2), plots.PRETRAINED, "-"), (weights @ pairs, plots.TUNED, "--")):
+def show_kernel(ax: Axes, kernel: Kernel, *, title: str) -> None:
+    """In units of σ_t about ρ: p_pre(x_{t−1}|x_t) as grey circles of 1 and 2 σ_t, p*(x_{t−1}|x_t) as shade, and the
+    Gaussian of the same mean, dashed."""
+    plots.density(ax, kernel.mass, extent=kernel.extent, color=plots.TARGET, title=title)
+    first, second = kernel.mean.tolist()
+    for centre, color, line in (((0.0, 0.0), plots.PRETRAINED, "-"), ((first, second), plots.TUNED, "--")):
         for radius in (1, 2):
-            ax.add_patch(plt.Circle(tuple(centre.tolist()), radius, fill=False, color=color, linestyle=line))
-    ax.set(xlim=(-4, 4), ylim=(-4, 4))
-
-
-def ranks(weights: Tensor, x: Tensor, axis: Tensor) -> Tensor:
-    """P(X ≤ x) along the first axis under masses [B, n²], straight between grid points: [B]."""
-    line = weights.reshape(len(x), len(axis), -1).sum(2)
-    place = (x[:, 0].to(axis) - axis[0]) / (axis[1] - axis[0]) + 0.5
-    cell = place.floor().long().clamp(0, len(axis) - 1)[:, None]
-    below, here = line.cumsum(1).gather(1, cell), line.gather(1, cell)
-    return (below - here * (1 - place[:, None] + cell))[:, 0]
+            ax.add_patch(plt.Circle(centre, radius, fill=False, color=color, linestyle=line))
+    ax.set(xlim=(-kernel.extent, kernel.extent), ylim=(-kernel.extent, kernel.extent))
 
 
 def show_ranks(ax: Axes, u: Tensor, *, color: str, title: str) -> None:
@@ -116,7 +85,7 @@ def show_split(ax: Axes, regrets: Mapping[str, tuple[float, float, float]], *, t
         ax.barh(row, 100 * family, color=plots.TARGET, **style)
         ax.barh(row, 100 * learning, left=100 * family, color=plots.TUNED, **style)
         text, end = f"{100 * family:.1f} + {100 * learning:.2f} ± {100 * error:.2f}", 100 * (family + max(learning, 0))
-        ax.annotate(text, (end, row), (5, 0), textcoords="offset points", va="center", fontsize=9)
+        ax.annotate(plots.minus(text), (end, row), (5, 0), textcoords="offset points", va="center", fontsize=9)
     ax.set(yticks=range(len(regrets)), yticklabels=list(regrets), xlabel="regret, %", title=title)
     ax.margins(x=0.55)
     ax.invert_yaxis()
@@ -144,7 +113,9 @@ def show_agreement(ax: Axes, pairs: Mapping[int, tuple[Tensor, Tensor]]) -> None
     ax.legend()
 
 
-def show_distances(ax: Axes, names: Sequence[str], exact: Sequence[Compared], gaussian: Sequence[Compared]) -> None:
+def show_distances(
+    ax: Axes, names: Sequence[str], exact: Sequence[Compared], gaussian: Sequence[Compared], *, title: str
+) -> None:
     """Distances to the target of two samplers, a row a name, on the floor that exact samples have."""
     rows = range(len(names))
     floor, spread = ([getattr(found, key) for found in exact] for key in ("floor", "floor_sd"))
@@ -153,7 +124,7 @@ def show_distances(ax: Axes, names: Sequence[str], exact: Sequence[Compared], ga
     ax.plot([found.value for found in gaussian], rows, "d", color=plots.TUNED, label="Gaussian steps")
     ax.plot([found.value for found in exact], rows, "o", color=plots.TARGET, label="exact kernels")
     ax.set(yticks=rows, yticklabels=names, xlim=(0, None), xlabel="sliced Wasserstein distance to the target")
-    ax.set_title("Exact kernels end in the target, nine times")
+    ax.set_title(title)
     ax.invert_yaxis()
     ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 
