@@ -4,15 +4,21 @@ import math
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
+import numpy as np
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from ... import plots
 from .study import LIMIT, OFFLINE, ONLINE, Row, TiltedDensity, exact_share
-from .view import SHOWN, areas
 
+SHOWN = 3.7
 COLORS = {OFFLINE: plots.PRETRAINED, ONLINE: plots.TUNED, LIMIT: plots.TARGET}
+
+
+def areas(weights: Tensor) -> np.ndarray:
+    """Marker areas for weights [n] that sum to one; an even weight still makes a small dot."""
+    return (1 + 1500 * weights).clamp_max(500).numpy()
 
 
 def show_learned(

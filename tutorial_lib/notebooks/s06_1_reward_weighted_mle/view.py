@@ -4,15 +4,12 @@ from typing import Any
 
 import ipywidgets as ui
 import matplotlib.pyplot as plt
-import numpy as np
 from IPython.display import Image
-from torch import Tensor
 
 from ... import plots
 from ...widgets import Picture, choice, log_slider, notches, together, words
+from .figures import SHOWN, areas
 from .study import ALPHAS, REWARDS, SIZES, Answer, Scene, answer, scene
-
-SHOWN = 3.7
 
 FIRST: dict[str, Any] = dict(alpha=0.5, n=500, reward="a peak beyond the ring")
 
@@ -71,11 +68,6 @@ class WeightView:
         self.curve.set_data(scene.alphas, n * scene.shares)
         self.here.set_data([found.alpha], [found.effective])
         self.here.axes.title.set_text(f"α = {found.alpha:.3g}, n = {n}: {found.effective:.1f} effective samples")
-
-
-def areas(weights: Tensor) -> np.ndarray:
-    """Marker areas for weights [n] that sum to one; an even weight still makes a small dot."""
-    return (1 + 1500 * weights).clamp_max(500).numpy()
 
 
 def still(**settings: Any) -> Image:
