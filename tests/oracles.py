@@ -12,6 +12,7 @@ from torch.distributions import Categorical, MixtureSameFamily, MultivariateNorm
 
 from tutorial_lib.denoisers import ExactDenoiser, UNetDenoiser, initial_weights
 from tutorial_lib.distributions import GaussianMixture
+from tutorial_lib.mdp import TabularMDP
 from tutorial_lib.policies import DenoisingPolicy
 from tutorial_lib.rewards import peak
 from tutorial_lib.schedules import NoiseSchedule
@@ -120,3 +121,28 @@ def image_chain(T: int = 4, classes: int = 3) -> DenoisingPolicy:
 
 def images(n: int = 5, size: int = 8, seed: int = 1) -> Tensor:
     return torch.randn(n, 1, size, size, generator=seeded(seed))
+
+
+def random_mdp(seed, *, S=4, A=3, T=3, deterministic=False):
+    """Everything random and different at every step; one action in ten is one that the reference never takes."""
+    g = torch.Generator().manual_seed(seed)
+
+    def rows(*shape):
+        return torch.rand(*shape, generator=g, dtype=torch.float64).add(0.05)
+
+    if deterministic:
+        after = torch.randint(S, (T, S, A), generator=g)
+        transitions = torch.nn.functional.one_hot(after, S).double()
+    else:
+        transitions = rows(T, S, A, S)
+    reference = rows(T, S, A)
+    reference[..., 1:] *= rows(T, S, A - 1) > 0.15
+    rewards = torch.randn(T, S, A, generator=g, dtype=torch.float64)
+    return TabularMDP(
+        transitions / transitions.sum(-1, keepdim=True),
+        rewards,
+        reference / reference.sum(-1, keepdim=True),
+        T,
+        terminal_rewards=torch.randn(S, generator=g, dtype=torch.float64),
+        start=torch.full((S,), 1 / S),
+    )

@@ -26,7 +26,7 @@ from tutorial_lib.metrics import (
     modes_covered,
     sliced_wasserstein,
 )
-from tutorial_lib.notebooks.s01_2_why_reinforcement_learning import view as beyond_data
+from tutorial_lib.notebooks.s01_2_why_reinforcement_learning import study as beyond_data
 from tutorial_lib.notebooks.s03_denoising_as_an_mdp import study as denoising_mdp
 from tutorial_lib.notebooks.s05_2_reward_backpropagation import study as backprop_study
 from tutorial_lib.policies import DenoisingPolicy, SteeredPolicy, Trajectory, ddim, rollout

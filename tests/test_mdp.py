@@ -10,34 +10,11 @@ from hypothesis import strategies as st
 from tutorial_lib import mdp as mdps
 from tutorial_lib.mdp import TabularMDP, grid_world
 
+from .oracles import random_mdp
+
 HABIT = (0.3, 0.4, 0.15, 0.15)
 seeds = st.integers(0, 10_000)
 alphas = st.floats(-2, 2).map(lambda power: 10**power)
-
-
-def random_mdp(seed, *, S=4, A=3, T=3, deterministic=False):
-    """Everything random and different at every step; one action in ten is one that the reference never takes."""
-    g = torch.Generator().manual_seed(seed)
-
-    def rows(*shape):
-        return torch.rand(*shape, generator=g, dtype=torch.float64).add(0.05)
-
-    if deterministic:
-        after = torch.randint(S, (T, S, A), generator=g)
-        transitions = torch.nn.functional.one_hot(after, S).double()
-    else:
-        transitions = rows(T, S, A, S)
-    reference = rows(T, S, A)
-    reference[..., 1:] *= rows(T, S, A - 1) > 0.15
-    rewards = torch.randn(T, S, A, generator=g, dtype=torch.float64)
-    return TabularMDP(
-        transitions / transitions.sum(-1, keepdim=True),
-        rewards,
-        reference / reference.sum(-1, keepdim=True),
-        T,
-        terminal_rewards=torch.randn(S, generator=g, dtype=torch.float64),
-        start=torch.full((S,), 1 / S),
-    )
 
 
 def random_policy(problem, seed):
