@@ -36,7 +36,7 @@ def hero() -> Figure:
     figure.suptitle("What α trades: less and less reward for every further nat of KL", fontsize=15)
     ax = panels.pop("frontier")
     plots.frontier(ax, [p.kl for p in curve], [p.reward for p in curve])
-    ax.plot(0, curve[-1].reward, "o", color=plots.PRETRAINED, markersize=9, zorder=3)
+    ax.plot(0, _unchanged(tilted), "o", color=plots.PRETRAINED, markersize=9, zorder=3)
     plots.density(panels["pretrained"], tilted.pretrained, extent=EXTENT)
     plots.reward_contours(panels["pretrained"], tilted.grid.axis, tilted.reward)
     for name, alpha in zip(names[1:], ALPHAS, strict=True):
@@ -49,6 +49,11 @@ def hero() -> Figure:
         panel.set(xlim=(-3.4, 3.4), ylim=(-3.4, 3.4))
         panel.set_title(name, loc="center")
     return figure
+
+
+def _unchanged(tilted: TiltedDensity) -> float:
+    """The pretrained model's expected reward."""
+    return float((tilted.pretrained * tilted.reward).sum())
 
 
 def save_hero(folder: Path) -> None:
@@ -98,7 +103,7 @@ def _tilt_stage(scene: study.Scene) -> tuple[Figure, Callable[[float, int], None
     frontier = Frontier(scene.tilted.reward.reshape(-1), scene.tilted.pretrained.reshape(-1))
     curve = frontier.curve(torch.logspace(-1.4, 3, 200))
     plots.frontier(right, [p.kl for p in curve], [p.reward for p in curve], title="The optimum climbs the frontier")
-    right.plot(0, curve[-1].reward, "o", color=plots.PRETRAINED, markersize=8, zorder=3)
+    right.plot(0, _unchanged(scene.tilted), "o", color=plots.PRETRAINED, markersize=8, zorder=3)
     (here,) = right.plot([], [], "o", color=plots.TARGET, markersize=10, zorder=3)
     clock = left.text(-study.SHOWN, -study.SHOWN, "", va="bottom", color="#444444")
 

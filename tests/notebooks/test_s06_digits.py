@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.colors import to_rgb
+from matplotlib.container import ErrorbarContainer
 from matplotlib.patches import Rectangle
 
 from tutorial_lib import plots, worlds
@@ -183,3 +184,33 @@ def test_the_menu_changes_picture_and_words(found, monkeypatch):
     menu.value = "few_labels"
     assert image.value != before[0] and f"{found['few_labels'].after.reward:.3f}" in text.value
     view.frame.cache_clear()
+
+
+def test_the_menu_offers_every_reward_of_the_world():
+    assert tuple(worlds.digits().rewards) == study.REWARDS
+    with pytest.raises(ValueError, match="unknown reward 'taste'"):
+        view.still(reward="taste")
+
+
+def test_the_gains_and_the_variety_carry_their_errors_and_their_places(found):
+    gains, variety = figures.show_frontiers(found).axes[-1], figures.show_variety(found)
+    (bars,) = [container for container in gains.containers if isinstance(container, ErrorbarContainer)]
+    lengths = np.ptp(np.array(bars.lines[2][0].get_segments()), axis=1)
+    np.testing.assert_allclose(lengths[:, 0], [4 * here.gained[1] for here in found.values()])
+    for ax, key in zip(variety.axes, ("classes_se", "apart_se", "nearest_se"), strict=True):
+        drawn = [container for container in ax.containers if isinstance(container, ErrorbarContainer)]
+        for container, role, away in zip(drawn, ("before", "after", "optimum"), (-0.27, 0, 0.27), strict=True):
+            ends = np.array(container.lines[2][0].get_segments())
+            expected = [4 * getattr(getattr(here, role), key) for here in found.values()]
+            np.testing.assert_allclose(np.ptp(ends[..., 1], axis=1), expected, atol=1e-9)
+            np.testing.assert_allclose(ends[:, 0, 0], np.arange(2) + away)
+    plt.close("all")
+
+
+def test_the_table_has_both_policies_and_the_optimum(found):
+    here = found["ink"]
+    _, before, after, optimum, last = study.table(here).splitlines()
+    for row, name, seen in ((before, "pretrained", here.before), (after, "tuned", here.after)):
+        assert row.startswith(name) and f"{seen.reward:.3f} ± {seen.reward_se:.3f}" in row
+    assert optimum.startswith("optimum") and f"{here.optimum.kl:.2f} ±" in optimum
+    assert last.startswith("α = 0.02;") and f"quieter: {here.gained[0]:.0%} ± {here.gained[1]:.0%}" in last
