@@ -35,7 +35,7 @@ def vargrad(r: Tensor, log_ratios: Tensor) -> Tensor:
 
 
 def stretches(T: int, kind: str = "mixed") -> Tensor:
-    """Weights w_{st} [T+1, T+1], symmetric, of mean one over the pairs that count.
+    """Weights w_{st} [T+1, T+1], symmetric, of sum one over the pairs that count.
 
     "step": neighbours; "sub": all pairs, w = 0.9^{t−s}; "return": all stretches that end in x_0, where v is known to be
     r; "trajectory": (0, T) alone; "mixed": half "sub", half "return".
