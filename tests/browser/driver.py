@@ -87,8 +87,17 @@ def running_lab(root: Path, state: Path, extra: Mapping[str, str] | None = None)
         try:
             yield wait_until_up(root, token, server, state)
         finally:
-            server.terminate()
-            server.wait(timeout=30)
+            stop(server)
+
+
+def stop(server: subprocess.Popen) -> None:
+    """End a server: by request, or by force where it hangs, as one may whose kernel's page closes meanwhile."""
+    server.terminate()
+    try:
+        server.wait(timeout=15)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
 
 
 def wait_until_up(root: Path, token: str, server: subprocess.Popen, state: Path, timeout: float = 60) -> Lab:

@@ -34,7 +34,7 @@ def test_claim_2_1_two_ways_to_one_policy(claim, slip):
 
 
 def test_claim_2_1_random_mdps(claim):
-    from ..test_mdp import random_mdp
+    from ..oracles import random_mdp
 
     worst = 0.0
     for seed in range(10):

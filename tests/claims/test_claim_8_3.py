@@ -16,7 +16,7 @@ CLAIM = dict(
     statement="Conditioning as fine-tuning: with r = log p(y|x) at α = 1 an unconditional model becomes a conditional "
     "one, by the classifier that it was tuned for and by the nearest digit of the data, which nobody optimised",
     notebook="06_digits",
-    function="tutorial_lib.image_rewards.log_probability",
+    function="tutorial_lib.rewards.log_probability",
 )
 
 
