@@ -1,3 +1,3 @@
 """Plugins for every run of pytest here, of tests/ as of notebooks/."""
 
-pytest_plugins = ["tests.notebooks.solutions", "tests.slowest"]
+pytest_plugins = ["tests.notebooks.solutions", "tests.shared", "tests.slowest"]
