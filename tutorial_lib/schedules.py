@@ -50,12 +50,12 @@ class NoiseSchedule:
         self.T = len(beta) - 1
         self.alpha_bar, self.beta, self.noise = alpha_bar.float(), beta.float(), (1 - alpha_bar).float()
         self.signal, self.carry = signal.float(), carry.float()
-        self._posterior = posterior
+        self._posterior, self._gain = posterior, signal.square()  # float64
         self.posterior_std, self.sigma = posterior.sqrt().float(), self._std(d**2 * noise / (alpha_bar * d**2 + noise))
 
     def _std(self, spread: Tensor) -> Tensor:
         """σ_t for E Var(x_0|x_t) [T+1], float64."""
-        variance = self._posterior + self.signal.double().square() * spread
+        variance = self._posterior + self._gain * spread
         variance[0] = 0
         return variance.sqrt().float()
 
