@@ -3,7 +3,6 @@ against those arrays, and the glue; and the law of x_0 of any policy against a c
 
 import dataclasses
 import random
-import re
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -21,6 +20,8 @@ from tutorial_lib.notebooks.s03_denoising_as_an_mdp import play, still, study, v
 from tutorial_lib.policies import SteeredPolicy
 
 from ..oracles import chain, gaussian_chain, noised_law, wave
+from ..plots.artists import points, title
+from .s04_pictures import numbers
 
 SETTINGS: list[dict[str, Any]] = [
     dict(step=15, alpha=0.2, particle=1),
@@ -98,14 +99,6 @@ def test_the_reach_holds_every_kl_and_return(scene):
         all_kl.append(float(kl.max()))
         returns += [*(-alpha * kl.sum(0)).tolist(), *(reward - alpha * kl.sum(0)).tolist()]
     assert (highest, low, high) == pytest.approx((max(all_kl), min(returns), max(returns)), rel=1e-3)
-
-
-def title(ax):
-    return ax.get_title("left") or ax.get_title("center")
-
-
-def points(line):
-    return np.asarray(line.get_xydata())
 
 
 def ring_around(centre, radius):
@@ -226,25 +219,16 @@ def test_the_words_say_the_arrays(scene, settings):
     t, i, alpha = 21 - settings["step"], settings["particle"] - 1, settings["alpha"]
     x, _, u, kl, reward = by_hand(scene, alpha)
     text, earned = view.in_words(study.answer(scene, **settings)), float(reward[i]) if t == 1 else 0.0
+    sentence = (
+        f"<b>State</b> t = {t}, x<sub>{t}</sub> = (#, #). <b>Action</b> x<sub>{t - 1}</sub> = (#, #), from a policy "
+        f"whose mean is ‖u‖ = # widths from the pretrained one: <b>KL<sub>{t}</sub> = ½·#² = # nats</b>.<br>KL so far "
+        f"# nats at α = #; {'r(x<sub>0</sub>) = #' if t == 1 else 'no reward yet'}; <b>return so far #</b>."
+    )
+    away, paid = float(u[t, i].norm()), float(kl[t:, i].sum())
+    expected = [*x[t, i].tolist(), *x[t - 1, i].tolist(), away, away, float(kl[t, i]), paid, alpha]
+    expected += [float(reward[i])] * (t == 1) + [earned - alpha * paid]
+    assert numbers(sentence, text) == pytest.approx(expected, abs=0.006)
     assert "-" not in text
-    here = re.search(rf"t = {t}, x<sub>{t}</sub> = \((.+?), (.+?)\)\.", text)
-    there = re.search(rf"<b>Action</b> x<sub>{t - 1}</sub> = \((.+?), (.+?)\),", text)
-    assert numbers(here) == pytest.approx(x[t, i].tolist(), abs=0.006)
-    assert numbers(there) == pytest.approx(x[t - 1, i].tolist(), abs=0.006)
-    steps = re.search(rf"‖u‖ = (\S+) widths .+<b>KL<sub>{t}</sub> = ½·(\S+)² = (\S+) nats</b>", text)
-    away = float(u[t, i].norm())
-    assert numbers(steps) == pytest.approx([away, away, float(kl[t, i])], abs=0.006)
-    paid = float(kl[t:, i].sum())
-    sums = re.search(r"KL so far (\S+) nats at α = (\S+); .+<b>return so far (\S+)</b>", text)
-    assert numbers(sums) == pytest.approx([paid, alpha, earned - alpha * paid], abs=0.006)
-    if t == 1:
-        assert numbers(re.search(r"r\(x<sub>0</sub>\) = (\S+);", text)) == pytest.approx([earned], abs=0.006)
-    else:
-        assert "no reward yet" in text
-
-
-def numbers(match):
-    return [float(group.replace("−", "-")) for group in match.groups()]
 
 
 WORLDS = {name: getattr(worlds, name)(T=10) for name in ("ring", "grid")}

@@ -16,7 +16,7 @@ from tutorial_lib.notebooks.s04_theory import figures, figures_study
 from tutorial_lib.policies import rollout
 
 from ..oracles import RING_EXTENT, chain, gaussian_chain, ring, seeded, wave
-from .test_s04_theory import title
+from ..plots.artists import points, title
 
 AXIS = torch.linspace(-5, 5, 121, dtype=torch.float64)
 MASSES = torch.rand(4, 31, 31, generator=seeded(1), dtype=torch.float64)
@@ -81,10 +81,6 @@ def test_a_kernel_is_the_step_tilted_by_the_value():
     assert torch.allclose(found.mass, mass.reshape(121, 121), atol=0.01 * float(mass.max())) and found.extent == 3
     assert torch.allclose(found.mean, mass @ pairs, atol=1e-3)
     assert (found.mean[0] - found.mean[1]).abs() > 0.1, "or a swapped axis would pass"
-
-
-def points(line):
-    return np.asarray(line.get_xydata())
 
 
 def pairs(x, y):

@@ -1,5 +1,6 @@
 """The theory's particles: their paths against a rollout by hand, every artist of both panels, the glue."""
 
+import dataclasses
 import random
 from typing import Any
 
@@ -13,7 +14,10 @@ from matplotlib.colors import to_rgb
 from tutorial_lib import plots
 from tutorial_lib.notebooks.s04_theory import particles_study, particles_view, study
 
-from .test_s04_theory import REWARDS, every, numbers, printed, title
+from ..plots.artists import title
+from .s04_pictures import every, numbers, printed
+
+REWARDS = tuple(study.REWARDS)
 
 SETTINGS = [(0.5, 50), (0.5, 25), (5.0, 25), (0.5, 0), (0.5, 50)]  # the first again, so that what is left behind shows
 
@@ -112,6 +116,15 @@ def test_every_artist_follows_the_answer(name):
         assert_picture(shown, found, name)
 
 
+def test_no_picture_is_turned_or_mirrored():
+    """Ring's own p_pre is the same in a mirror; densities at random are not."""
+    first, second = torch.rand(2, study.GRID, study.GRID, generator=torch.Generator().manual_seed(0))
+    found = particles_study.answer(study.scene(), alpha=0.5, t=10)
+    shown = particles_view.ParticlesView(study.scene())
+    shown.draw(dataclasses.replace(found, densities=(first, second)))
+    assert_picture(shown, dataclasses.replace(found, densities=(first, second)), REWARDS[0])
+
+
 def test_what_stands_still_is_named_and_to_scale():
     shown = particles_view.ParticlesView(study.scene())
     left, right = shown.picture.figure.axes
@@ -145,9 +158,10 @@ def test_the_words_say_the_arrays(name):
     free, reward = by_hand(scene, 1e9)[0], study.REWARDS[name]
     for t in (40, 0):
         text = particles_view.in_words(particles_study.answer(scene, alpha=0.3, t=t))
-        pattern = (
-            r"t = (\S+)</b>.+KL (\S+) ± (\S+) nats</b>.+KL\(.+\) = (\S+)\.<br>.+"
-            r"mean reward is (\S+), that of the pretrained particles (\S+)\.$"
+        sentence = (
+            "<b>t = #</b>: down to here the steered particles have paid <b>KL # ± # nats</b>. Ever finer steps would "
+            "pay KL(p*<sub>t</sub>‖p<sub>pre,t</sub>) = #.<br>At t = 0 their mean reward is #, that of the pretrained "
+            "particles #."
         )
         rewards = [float(reward(paths[0]).mean()) for paths in (x, free)]
         expected = [
@@ -157,7 +171,7 @@ def test_the_words_say_the_arrays(name):
             study.answer(scene, alpha=0.3, t=t).kl,
             *rewards,
         ]
-        assert numbers(pattern, text) == pytest.approx(expected, abs=0.006)
+        assert numbers(sentence, text) == pytest.approx(expected, abs=0.006)
         assert "-" not in text
 
 
