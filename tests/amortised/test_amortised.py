@@ -9,7 +9,7 @@ import torch
 
 from tutorial_lib.algorithms import Step, path_consistency, reward_backprop, reward_weighted_mle, run, soft_ppo
 from tutorial_lib.amortised import AmortisedAdapters, AmortisedControl, AmortisedPolicy, Family, fine_tune
-from tutorial_lib.denoisers import adapters, initial_weights
+from tutorial_lib.denoisers import adapters
 from tutorial_lib.distributions import GaussianMixture
 from tutorial_lib.metrics import evaluate
 from tutorial_lib.policies import SteeredPolicy, record, rollout
@@ -23,8 +23,7 @@ MIDDLE = 0.5  # √(0.05 · 5)
 
 
 def family(seed=0, device="cpu"):
-    with initial_weights(seed):
-        return AmortisedPolicy(learned_chain(seed, device))
+    return AmortisedPolicy(learned_chain(seed, device), generator=torch.Generator(device).manual_seed(seed))
 
 
 def gated():
@@ -55,9 +54,19 @@ def test_a_members_shift_is_the_network_at_log_alpha_over_1_plus_alpha(alpha):
     assert expected.norm(dim=1).min() > 0.1
 
 
+def test_first_weights_come_from_the_generator_alone():
+    state, pretrained = torch.get_rng_state(), learned_chain()
+    first, again, other, default, twice = (
+        torch.cat([p.detach().flatten() for p in AmortisedPolicy(pretrained, generator=g).parameters()])
+        for g in (seeded(1), seeded(1), seeded(2), None, None)
+    )
+    assert torch.equal(first, again) and torch.equal(default, twice)
+    assert not torch.equal(first, other) and not torch.equal(first, default)
+    assert torch.equal(state, torch.get_rng_state())
+
+
 def test_the_control_stays_within_reach():
-    with initial_weights(0):
-        control = AmortisedControl(learned_chain(), RANGE, reach=2.0)
+    control = AmortisedControl(learned_chain(), RANGE, reach=2.0)
     with torch.no_grad():
         control.network.network.last.bias.fill_(1e3)
     u = control(torch.randn(50, 2, generator=seeded(3)), 1, torch.tensor([0.05]))
@@ -169,8 +178,7 @@ LONGER: dict[str, dict[str, Any]] = {
 def test_every_algorithm_comes_near_the_optimum_at_alphas_it_never_saw(algorithm):
     """One Gaussian and a linear reward, T = 20: J* is α log Z of the chain's own law of x_0, which is Gaussian."""
     pretrained = chain(GaussianMixture(torch.ones(1), torch.zeros(1, 2), stds=torch.tensor([0.7])), 20)
-    with initial_weights(0):
-        policy = AmortisedPolicy(pretrained, alphas=(0.5, 2.0))
+    policy = AmortisedPolicy(pretrained, alphas=(0.5, 2.0))
     run(fine_tune(algorithm, policy, slanted, generator=seeded(0), members=5, **LONGER[name(algorithm)]))
     variance = rollout(pretrained, 200_000, generator=seeded(1)).x_0.var(0)
     for alpha in (0.6, 1.1, 1.8):

@@ -69,7 +69,8 @@ def bare(ax: Axes, extent: float, title: str = "") -> Axes:
 
 def density(ax: Axes, values: Tensor, *, extent: float, color: str = PRETRAINED, title: str = "") -> AxesImage:
     """A density [n, n] as shades of its role's colour. The darkest shade is kept for twice the peak."""
-    image = ax.imshow(_picture(values), cmap=shades(color), extent=(-extent, extent, -extent, extent), zorder=0)
+    square = (-extent, extent, -extent, extent)
+    image = ax.imshow(_picture(values), origin="lower", cmap=shades(color), extent=square, zorder=0)
     scale_to(image, values)
     bare(ax, extent, title)
     return image

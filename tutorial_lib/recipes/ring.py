@@ -11,7 +11,6 @@ from tqdm import tqdm
 from .. import algorithms, worlds
 from ..amortised import AmortisedPolicy, fine_tune
 from ..assets import save
-from ..denoisers import initial_weights
 from ..worlds import shipped
 
 OPTIONS: dict[str, dict[str, Any]] = dict(
@@ -33,9 +32,8 @@ def make(name: str, command: str) -> None:
     tensors: dict[str, torch.Tensor] = {}
     for reward in shipped.RING[algorithm]:
         world = worlds.ring().with_reward(reward)
-        with initial_weights(recipe["seed"]):
-            policy = AmortisedPolicy(world.pretrained)
         generator = torch.Generator().manual_seed(recipe["seed"])
+        policy = AmortisedPolicy(world.pretrained, generator=generator)
         method = getattr(algorithms, algorithm)
         steps = fine_tune(method, policy, world.reward, generator=generator, **recipe["options"])
         for step in tqdm(steps, total=recipe["options"]["iterations"], desc=f"{name}, {reward}"):

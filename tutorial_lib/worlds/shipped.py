@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .. import assets
 from ..amortised import AmortisedAdapters, AmortisedPolicy
-from ..denoisers import adapted, initial_weights, load_adapters, merged
+from ..denoisers import adapted, load_adapters, merged
 from ..policies import RetunedPolicy
 from .digits import digits as digits_world
 from .plane import ring as ring_world
@@ -40,8 +40,7 @@ def ring(algorithm: str, reward: str, *, device: Device = None) -> AmortisedPoli
     if reward not in RING.get(algorithm, ()):
         known = "; ".join(f"{name} for {', '.join(rewards)}" for name, rewards in RING.items())
         raise ValueError(f"no policy tuned by {algorithm!r} for {reward!r} is shipped; known: {known}")
-    with initial_weights():
-        tuned = AmortisedPolicy(ring_world(device=device).pretrained)
+    tuned = AmortisedPolicy(ring_world(device=device).pretrained)
     stored = {key: value.float() for key, value in assets.load(ring_asset(algorithm)).items()}
     prefix = f"{reward}."
     tuned.load_state_dict({key.removeprefix(prefix): stored[key] for key in stored if key.startswith(prefix)})
