@@ -8,6 +8,7 @@ from tutorial_lib.exact import SoftValues, sample_optimal
 from tutorial_lib.rewards import disc
 
 from ..oracles import RING_EXTENT, RING_REWARD, ring, seeded, wave
+from ..shared import shared
 
 T = 20
 REWARDS = {"peak": RING_REWARD, "waves": wave, "disc": disc((-1.5, -1.5), radius=0.8)}
@@ -16,7 +17,7 @@ ALPHAS = (0.2, 0.5, 2.0)
 
 @functools.cache
 def soft_values(name, alpha):
-    return SoftValues(ring(T), REWARDS[name], alpha=alpha, extent=RING_EXTENT)
+    return shared(SoftValues, ring(T), REWARDS[name], alpha=alpha, extent=RING_EXTENT)
 
 
 def optimal_paths(name, alpha, n, seed=0):

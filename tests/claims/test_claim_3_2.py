@@ -11,6 +11,7 @@ from tutorial_lib.metrics import rollout_with_kl
 from tutorial_lib.policies import SteeredPolicy
 
 from ..oracles import RING_ALPHA, RING_EXTENT, RING_REWARD, ring, seeded
+from ..shared import shared
 
 CLAIM = dict(
     number="3.2",
@@ -40,8 +41,8 @@ class ThereAndBack(nn.Module):
 def policies():
     pretrained = ring(T)
     return {
-        "optimal Gaussian steps": GaussianOptimum(
-            pretrained, RING_REWARD, alpha=RING_ALPHA, extent=RING_EXTENT, grid=121
+        "optimal Gaussian steps": shared(
+            GaussianOptimum, pretrained, RING_REWARD, alpha=RING_ALPHA, extent=RING_EXTENT, grid=121
         ),
         "pull": SteeredPolicy(pretrained, Pull()),
         "there and back": SteeredPolicy(pretrained, ThereAndBack()),

@@ -13,6 +13,7 @@ from tutorial_lib.metrics import evaluate
 from tutorial_lib.policies import SteeredPolicy
 
 from ..oracles import seeded
+from ..shared import shared
 
 CLAIM = dict(
     number="5.1",
@@ -63,7 +64,7 @@ def test_claim_5_1_the_first_step_follows_the_true_gradient(start, claim):
 @pytest.fixture(scope="module")
 def ring():
     world = worlds.ring()
-    best = GaussianOptimum(world.pretrained, world.reward, alpha=world.alpha, extent=5.0, grid=101)
+    best = shared(GaussianOptimum, world.pretrained, world.reward, alpha=world.alpha, extent=5.0, grid=121)
     return SimpleNamespace(world=world, best=best)
 
 

@@ -12,6 +12,7 @@ from tutorial_lib.policies import SteeredPolicy, rollout
 from tutorial_lib.rewards import peak
 
 from ..oracles import RING_EXTENT, RING_REWARD, chain, ring, seeded
+from ..shared import shared
 
 CLAIM = dict(
     number="5.4",
@@ -29,7 +30,7 @@ SMALL, TRIPLE = dict(n=32, iterations=60), dict(n=64, iterations=90)  # 1920 and
 
 @pytest.fixture(scope="module")
 def soft():
-    return SoftValues(ring(50), RING_REWARD, alpha=ALPHA, extent=RING_EXTENT, grid=121)
+    return shared(SoftValues, ring(50), RING_REWARD, alpha=ALPHA, extent=RING_EXTENT, grid=121)
 
 
 def training(algorithm, policy, reward, seed, **options):

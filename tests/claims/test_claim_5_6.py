@@ -11,6 +11,7 @@ from tutorial_lib.metrics import evaluate
 from tutorial_lib.policies import SteeredPolicy, rollout
 
 from ..oracles import RING_EXTENT, RING_REWARD, ring, seeded
+from ..shared import shared
 
 CLAIM = dict(
     number="5.6",
@@ -26,7 +27,7 @@ ALPHA, DEPTHS = 0.5, (1, 2, 5, 10, 25, 50)
 
 @pytest.fixture(scope="module")
 def soft():
-    return SoftValues(ring(50), RING_REWARD, alpha=ALPHA, extent=RING_EXTENT, grid=121)
+    return shared(SoftValues, ring(50), RING_REWARD, alpha=ALPHA, extent=RING_EXTENT, grid=121)
 
 
 def regret(soft, last, seed=0):

@@ -11,6 +11,7 @@ from tutorial_lib.policies import SteeredPolicy, rollout
 from tutorial_lib.worlds import described
 
 from ..oracles import RING_EXTENT, ring, ring_mixture, seeded
+from ..shared import shared
 from .digit_chains import DRAWN, STEEP, bank, beginner, digits, frontier, variety
 
 CLAIM = dict(
@@ -19,7 +20,7 @@ CLAIM = dict(
     statement="Failure signature, mode collapse: as α → 0 backprop keeps one of three equally good modes, where the "
     "exact optimum keeps all three; at a larger α the trained policy keeps them too",
     notebook="05_2_reward_backpropagation",
-    function="tutorial_lib.diversity.modes_covered",
+    function="tutorial_lib.metrics.modes_covered",
 )
 T, GOOD, SEEDS, SHARE = 20, [1, 4, 6], (0, 1), 0.05
 ALPHAS = (0.003, 0.01, 0.2)
@@ -38,7 +39,7 @@ def covered(alpha, seed):
 
 @pytest.fixture(scope="module")
 def exact():
-    tilted = TiltedDensity(ring(T), islands, extent=RING_EXTENT, grid=161)
+    tilted = shared(TiltedDensity, ring(T), islands, extent=RING_EXTENT, grid=161)
     masses = {alpha: tilted.at(alpha).mass.reshape(-1) for alpha in ALPHAS}
     points = tilted.grid.points
     return {a: modes_covered(points, ring_mixture(), weights=mass, share=SHARE) for a, mass in masses.items()}

@@ -13,6 +13,7 @@ from tutorial_lib.policies import RetunedPolicy, SteeredPolicy, rollout
 from tutorial_lib.rewards import peak
 
 from ..oracles import RING_ALPHA, RING_EXTENT, RING_PEAK, RING_REWARD, ring, ring_mixture, seeded
+from ..shared import shared
 from .digit_chains import bank, digits
 
 CLAIM = dict(
@@ -55,7 +56,7 @@ def tuned():
 
 def test_claim_6_1_regret_on_ring(tuned, claim):
     policy, queries = tuned
-    best = GaussianOptimum(policy.pretrained, RING_REWARD, alpha=RING_ALPHA, extent=RING_EXTENT, grid=101)
+    best = shared(GaussianOptimum, policy.pretrained, RING_REWARD, alpha=RING_ALPHA, extent=RING_EXTENT, grid=121)
     target, _ = tilt(RING_PEAK, RING_ALPHA)
     limit = RetunedPolicy(policy.pretrained, ExactDenoiser(target, policy.schedule))
     J = {

@@ -14,6 +14,7 @@ from tutorial_lib.guidance.values import Tweedie
 from tutorial_lib.policies import rollout
 
 from ..oracles import RING_ALPHA, RING_EXTENT, RING_REWARD, ring, seeded
+from ..shared import shared
 from .digit_chains import above, attained, digits
 
 CLAIM = dict(
@@ -92,7 +93,7 @@ def test_claim_6_4_the_regret_falls_with_t(name, claim):
 
 def test_claim_6_4_at_50_steps(claim):
     (plain, error), (smooth, _) = (regret(name, 50) for name in SLOPES)
-    family = GaussianOptimum(ring(50), RING_REWARD, alpha=RING_ALPHA, extent=RING_EXTENT, grid=81).family_gap
+    family = shared(GaussianOptimum, ring(50), RING_REWARD, alpha=RING_ALPHA, extent=RING_EXTENT, grid=121).family_gap
     claim.record(
         label="T = 50",
         measured=f"{smooth:.2%} with ∇W_t, {plain:.2%} with ∇v; best Gaussian steps {family:.2%}",

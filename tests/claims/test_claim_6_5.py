@@ -15,6 +15,7 @@ from tutorial_lib.policies import rollout
 from tutorial_lib.rewards import query
 
 from ..oracles import RING_ALPHA, RING_EXTENT, RING_REWARD, ring, seeded
+from ..shared import shared
 from .digit_chains import digits
 
 CLAIM = dict(
@@ -42,7 +43,7 @@ class Flipped:
 
 @functools.cache
 def exact(grid=121):
-    return SoftValues(ring(50), RING_REWARD, alpha=RING_ALPHA, extent=RING_EXTENT, grid=grid)
+    return shared(SoftValues, ring(50), RING_REWARD, alpha=RING_ALPHA, extent=RING_EXTENT, grid=grid)
 
 
 @functools.cache

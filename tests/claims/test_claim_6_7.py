@@ -10,6 +10,7 @@ from tutorial_lib.metrics import evaluate
 from tutorial_lib.policies import SteeredPolicy, rollout
 
 from ..oracles import seeded
+from ..shared import shared
 from .linear_chains import LinearChain, pretrained, quadratic
 
 CLAIM = dict(
@@ -30,7 +31,7 @@ def ring():
 
 @pytest.fixture(scope="module")
 def best(ring):
-    return GaussianOptimum(ring.pretrained, ring.reward, alpha=ring.alpha, extent=ring.extent)
+    return shared(GaussianOptimum, ring.pretrained, ring.reward, alpha=ring.alpha, extent=ring.extent, grid=121)
 
 
 def stretch_residuals(values, log_ratios):

@@ -16,6 +16,7 @@ from tutorial_lib.notebooks.s06_3_path_consistency.study import foreign_ppo
 from tutorial_lib.policies import SteeredPolicy, Trajectory
 
 from ..oracles import seeded
+from ..shared import shared
 from .linear_chains import LinearChain, pretrained
 
 CLAIM = dict(
@@ -209,7 +210,7 @@ def ring():
 
 @pytest.fixture(scope="module")
 def soft(ring):
-    return SoftValues(ring.pretrained, ring.reward, alpha=ring.alpha, extent=ring.extent, grid=121)
+    return shared(SoftValues, ring.pretrained, ring.reward, alpha=ring.alpha, extent=ring.extent, grid=121)
 
 
 def for_another_reward(ring):
