@@ -5,11 +5,10 @@ r"""Noise schedules: how much signal is left at step t (§1.1, "forward" process
 
 A denoising step does not know x_0, so p(x_{t−1}|x_t) is wider than β̃_t, by (c⁰_t)² Var(x_0|x_t):
 
-    σ_t² = β̃_t + (c⁰_t)² E Var(x_0|x_t)
+    σ_t² = β̃_t + (c⁰_t)² d²(1−ᾱ_t)/(ᾱ_t d² + 1−ᾱ_t)
 
-is the best variance of its Gaussian steps (Bao et al. 2022). For Gaussian data of standard deviation d that of x_0 is
-d²(1−ᾱ_t)/(ᾱ_t d² + 1−ᾱ_t). Ho et al. 2020's two choices are d = 0 (β̃_t) and d = 1 (β_t); data in clusters want a
-cluster's width. With d > 0 even σ_1 is positive, so every log-probability exists.
+is its variance for Gaussian data of standard deviation d. Ho et al. 2020's two choices are d = 0 (β̃_t) and d = 1 (β_t);
+data in clusters want a cluster's width. With d > 0 even σ_1 is positive, so every log-probability exists.
 Shapes: every array is [T+1] and its index is the paper's subscript; row 0 is the data (ᾱ_0 = 1, σ_0 = 0).
 """
 
@@ -26,13 +25,11 @@ DATA_STD = 0.4  # d, the width of a cluster in the worlds here
 class NoiseSchedule:
     """ᾱ_t, σ_t and the posterior coefficients, made from `beta` [T], each in (0, 1), T ≥ 2, and d = `data_std` > 0.
 
-    Without `data_std`, d is DATA_STD until a denoiser that knows its data settles σ_t (`settle`).
-
     Attributes (float32, [T+1]): alpha_bar, beta, noise (1−ᾱ_t), signal (c⁰_t, weight of x_0), carry (c¹_t, weight of
     x_t), posterior_std (√β̃_t) and sigma (σ_t). Computed in float64, so that 1−ᾱ_t keeps its digits at small t.
     """
 
-    def __init__(self, beta: Tensor, *, data_std: float | None = None, device: torch.device | str | None = None):
+    def __init__(self, beta: Tensor, *, data_std: float = DATA_STD, device: torch.device | str | None = None):
         beta = torch.as_tensor(beta, dtype=torch.float64, device=device)
         if beta.ndim != 1 or len(beta) < 2:
             raise ValueError(f"beta must have shape [T] with T ≥ 2, got {list(beta.shape)}")
@@ -46,40 +43,23 @@ class NoiseSchedule:
         carry = (1 - beta).sqrt() * (1 - before) / noise
         posterior = beta * (1 - before) / noise
         signal[0], carry[0] = 1, 0
-        self.settled, d = data_std is not None, positive("data_std", DATA_STD if data_std is None else data_std)
+        spread = positive("data_std", data_std) ** 2 * noise / (alpha_bar * data_std**2 + noise)  # Var(x_0|x_t)
+        variance = posterior + signal.square() * spread
+        variance[0] = 0
         self.T = len(beta) - 1
         self.alpha_bar, self.beta, self.noise = alpha_bar.float(), beta.float(), (1 - alpha_bar).float()
         self.signal, self.carry = signal.float(), carry.float()
-        self._posterior, self._gain = posterior, signal.square()  # float64
-        self.posterior_std, self.sigma = posterior.sqrt().float(), self._std(d**2 * noise / (alpha_bar * d**2 + noise))
-
-    def _std(self, spread: Tensor) -> Tensor:
-        """σ_t for E Var(x_0|x_t) [T+1], float64."""
-        variance = self._posterior + self._gain * spread
-        variance[0] = 0
-        return variance.sqrt().float()
-
-    def settle(self, spread: Tensor) -> None:
-        """Let σ_t follow E Var(x_0|x_t) a coordinate, [T+1], > 0 from 1 on; the first denoiser to say so is heard,
-        unless `data_std` was given."""
-        if spread.shape != self.sigma.shape or not bool((spread[1:] > 0).all() and torch.isfinite(spread).all()):
-            raise ValueError(f"expected finite variances > 0 of shape [{self.T + 1}], got {list(spread.shape)}")
-        if not self.settled:
-            self.settled, self.sigma = True, self._std(spread.double().to(self.sigma.device))
+        self.posterior_std, self.sigma = posterior.sqrt().float(), variance.sqrt().float()
 
     @classmethod
-    def cosine(
-        cls, T: int, *, data_std: float | None = None, device: torch.device | str | None = None
-    ) -> "NoiseSchedule":
+    def cosine(cls, T: int, *, data_std: float = DATA_STD, device: torch.device | str | None = None) -> "NoiseSchedule":
         """ᾱ_t ∝ cos²(½π (t/T + s)/(1 + s)), s = 0.008, β_t ≤ 0.999 (Nichol & Dhariwal 2021)."""
         s, steps = 0.008, torch.arange(count("T", T, least=2) + 1, dtype=torch.float64)
         level = torch.cos((steps / T + s) / (1 + s) * math.pi / 2).square()
         return cls((1 - level[1:] / level[:-1]).clamp_max(0.999), data_std=data_std, device=device)
 
     @classmethod
-    def linear(
-        cls, T: int, *, data_std: float | None = None, device: torch.device | str | None = None
-    ) -> "NoiseSchedule":
+    def linear(cls, T: int, *, data_std: float = DATA_STD, device: torch.device | str | None = None) -> "NoiseSchedule":
         """β_t linear in t with the rates of Ho et al. 2020 (1e-4 to 0.02 at T = 1000) rescaled to T steps."""
         time = (torch.arange(count("T", T, least=2), dtype=torch.float64) + 0.5) / T
         rate = 0.1 + (20 - 0.1) * time  # ∫rate = 10.05, so ᾱ_T = e^−10 at every T

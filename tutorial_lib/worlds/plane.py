@@ -12,7 +12,7 @@ from torch import Tensor
 from .. import assets, rewards
 from ..denoisers import ExactDenoiser, MLPDenoiser, initial_weights
 from ..distributions import GaussianMixture
-from ..schedules import DATA_STD, NoiseSchedule
+from ..schedules import NoiseSchedule
 from .world import Choice, Device, World, make_world
 
 SCALE = 1.6  # of two_moons, and of the others to match: the data reach about ±2.5
@@ -108,7 +108,7 @@ def _exact_world(
     extent: float,
     device: Device,
 ) -> World:
-    schedule = NoiseSchedule.cosine(T, data_std=DATA_STD, device=device)  # what is shipped was tuned at these σ_t
+    schedule = NoiseSchedule.cosine(T, device=device)
     mixture = mixture.to(schedule.sigma.device)
     denoiser = ExactDenoiser(mixture, schedule)
     return make_world(name, denoiser, chosen, data=mixture.sample, extent=extent, mixture=mixture)
