@@ -22,11 +22,11 @@ PARALLEL := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/pytest --durations=15 -n 
 ALONE := OMP_NUM_THREADS=2 MKL_NUM_THREADS=2 $(BIN)/pytest --durations=15
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test quick check claims figures bench assets clean interpreter
+.PHONY: help lab test quick check claims notebooks figures bench assets clean interpreter
 .NOTPARALLEL:
 
 help: ## say what each target does
-	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{ printf "  make %-8s  %s\n", $$1, $$2 }'
+	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{ printf "  make %-9s  %s\n", $$1, $$2 }'
 	@echo "PYTHON=... picks the interpreter (3.11 or newer); ARGS=... is passed on by lab."
 
 lab: $(READY) ## open the notebooks in JupyterLab, on this machine only
@@ -46,6 +46,9 @@ check: $(READY) ## lint and types only
 
 claims: $(READY) ## run the claims' tests and write CLAIMS.md from what they measured
 	$(PARALLEL) --write-claims tests/claims/
+
+notebooks: $(READY) ## execute the notebooks again, as they are committed; ONLY=04 for those with 04 in their names
+	OMP_NUM_THREADS=2 MKL_NUM_THREADS=2 $(BIN)/python -m tests.notebooks.execute $(ONLY)
 
 figures: $(READY) ## draw the README's pictures again
 	$(BIN)/python figures/make.py

@@ -169,7 +169,7 @@ def slanted(x):
 LONGER: dict[str, dict[str, Any]] = {
     "soft_ppo": dict(iterations=30, n=48),
     "reward_backprop": dict(iterations=40, n=24),
-    "reward_weighted_mle": dict(iterations=8, n=768, updates=15, batch=1600),
+    "reward_weighted_mle": dict(iterations=12, n=1024, updates=10, batch=1600),
     "path_consistency": dict(iterations=30, n=48),
 }
 

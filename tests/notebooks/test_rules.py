@@ -36,6 +36,8 @@ def execution_offences(notebook) -> Iterator[str]:
     for cell in cells:
         if any(output.output_type == "error" for output in cell.outputs):
             yield f"an error is stored in: {first_line(cell)}"
+        if any(output.get("name") == "stderr" for output in cell.outputs):
+            yield f"a progress bar or a warning is stored in: {first_line(cell)}"
 
 
 def verdict_offences(notebook) -> Iterator[str]:
@@ -182,6 +184,8 @@ def spoil(notebook, name):
         first.execution_count, second.execution_count = 2, 1
     elif name == "stored error":
         first.outputs.append(new_output("error", ename="ValueError", evalue="", traceback=[]))
+    elif name == "stored progress":
+        first.outputs.append(new_output("stream", name="stderr", text="  0%|          | 0/9"))
     elif name == "one verdict":
         second.source = "print('holds')"
     elif name == "no assertion":
@@ -223,6 +227,7 @@ def spoil(notebook, name):
         ("never executed", execution_offences, "[1, None, 3, 4]"),
         ("out of order", execution_offences, "[2, 1, 3, 4]"),
         ("stored error", execution_offences, "error is stored"),
+        ("stored progress", execution_offences, "progress bar or a warning"),
         ("one verdict", verdict_offences, "1 verdict cells"),
         ("no assertion", verdict_offences, "asserts nothing"),
         ("no output", verdict_offences, "no stored output"),
