@@ -1,7 +1,7 @@
 """Execute notebooks in place, as they are committed: from a fresh kernel, without widget state, times or progress bars.
 
-    make notebooks              all of them, one after another
-    make notebooks ONLY=04      those whose name has this in it
+make notebooks              all of them, one after another
+make notebooks ONLY=04      those whose name has this in it
 """
 
 import sys
