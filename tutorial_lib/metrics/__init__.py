@@ -1,4 +1,4 @@
-"""Metrics: J with its standard error, distances beside their floor, variety, memory, the place against a frontier."""
+"""Metrics: J with its standard error, distances and their floor, variety, memory, a place on the frontier, tilt."""
 
 from .distances import Compared, compare, energy_distance, sliced_wasserstein
 from .diversity import (
@@ -14,12 +14,15 @@ from .memory import kept_bytes, peak_bytes, saved_bytes
 from .pairs import Pairs, before_after, sorted_pairs
 from .report import Report, evaluate, quiet_objective, rollout_with_kl
 from .standing import Standing, policy_standing, standing, standings_table, weighted_standing
+from .tilt import AppliedTilt, applied_tilt
 
 __all__ = [
+    "AppliedTilt",
     "Compared",
     "Pairs",
     "Report",
     "Standing",
+    "applied_tilt",
     "before_after",
     "class_entropy",
     "class_entropy_error",
