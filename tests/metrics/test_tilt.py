@@ -1,6 +1,7 @@
 """The applied α against Gaussians that were moved by hand, the soft-optimal chain, and policies that did nothing."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -26,6 +27,16 @@ class Push(nn.Module):
         return torch.tensor([PUSH, 0.0]).expand_as(x_t)
 
 
+class Along:
+    """r(x) = sign · x₁."""
+
+    def __init__(self, sign):
+        self.sign = sign
+
+    def __call__(self, x):
+        return self.sign * x[:, 0]
+
+
 def pushed():
     """One Gaussian's chain, and the same with its mean moved: x_0 is Gaussian with the same spread."""
     pretrained = chain(GaussianMixture(torch.ones(1), torch.zeros(1, 2), stds=torch.tensor([STD])), T)
@@ -49,7 +60,7 @@ def test_a_gaussian_moved_along_the_reward_has_applied_the_alpha_that_moves_it_s
     policy = pushed()
     shift, variance = moved_by_hand(policy.schedule)
     for sign in (1, -1):
-        found = applied_tilt(policy, alpha=0.5, extent=5.0, reward=lambda x, sign=sign: sign * x[:, 0])
+        found = applied_tilt(policy, alpha=0.5, extent=5.0, reward=Along(sign))
         assert found.alpha == pytest.approx(sign * variance / shift, rel=1e-3)
         assert found.r2 == pytest.approx(1, abs=1e-4) and found.asked == 0.5
     seen, x_1 = found.log_ratio.isfinite(), found.grid.points[:, 0].reshape(found.log_ratio.shape).double()
@@ -70,7 +81,7 @@ def test_the_soft_optimal_chain_applies_its_alpha():
 @pytest.mark.parametrize("started", [True, False])
 def test_what_has_not_moved_has_applied_no_tilt(started):
     policy = pushed().pretrained
-    found = applied_tilt(SteeredPolicy(policy) if started else policy, alpha=0.5, extent=5.0, reward=lambda x: x[:, 0])
+    found = applied_tilt(SteeredPolicy(policy) if started else policy, alpha=0.5, extent=5.0, reward=Along(1))
     assert found.alpha == math.inf and found.r2 == 0 and float(found.log_ratio.nan_to_num().abs().max()) == 0
 
 
@@ -83,7 +94,8 @@ def test_a_line_is_found_by_weighted_least_squares():
 
 
 def test_bad_input_is_told():
-    policy, options = pushed(), dict(alpha=0.5, extent=5.0, reward=lambda x: x[:, 0])
+    policy = pushed()
+    options: dict[str, Any] = dict(alpha=0.5, extent=5.0, reward=Along(1))
     for message, given, bad in (
         ("alpha", policy, dict(alpha=0.0)),
         ("extent", policy, dict(extent=-1.0)),

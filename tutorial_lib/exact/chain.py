@@ -6,7 +6,7 @@ v_t(x) = W_t(ρ(x, t)). That holds for any denoiser, exact or learned. α = ∞ 
 
 import math
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -15,6 +15,8 @@ from ..grids import Grid, Spline, soft_blur_of
 from ..policies import DenoisingPolicy, Policy
 from ..rewards import Reward
 from ..schedules import NoiseSchedule
+
+AnyPolicy = TypeVar("AnyPolicy", bound=Policy)
 
 
 class Attained(Protocol):
@@ -90,10 +92,10 @@ def seeded(schedule: NoiseSchedule) -> torch.Generator:
     return torch.Generator(schedule.sigma.device).manual_seed(0)
 
 
-def in_the_plane(pretrained: DenoisingPolicy) -> DenoisingPolicy:
-    if tuple(pretrained.shape) != (2,):
-        raise ValueError(f"exact values need points [2], got data of shape {list(pretrained.shape)}")
-    return pretrained
+def in_the_plane(policy: AnyPolicy) -> AnyPolicy:
+    if tuple(policy.shape) != (2,):
+        raise ValueError(f"exact values need points [2], got data of shape {list(policy.shape)}")
+    return policy
 
 
 def hold(paths: Tensor, extent: float, whose: str) -> None:
