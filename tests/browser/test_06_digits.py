@@ -20,5 +20,5 @@ def test_a_slider_changes_the_walls_at_once(page, label, key):
     page.slider(label)
     page.press(key)
     page.new_image_hash(before, "guidance")
-    page.assert_quick(label, key, n=4)
+    page.assert_quick(label, key, n=4, most=2500)  # 50 digits are sampled anew: 0.7 s on an idle machine
     assert page.errors() == []
