@@ -1,20 +1,38 @@
-"""Self-checks: a question with its answers explained, and a judge for an exercise's hole.
+"""Questions for a reader: a guess before a figure, a self-check after it, and a judge for an exercise's hole.
 
-A judge compares with the exact answer and says how far off the reader is. An untouched hole (`...`) is told so.
+    guess = quiz.predict("Which way does KL go as α falls?", "up", "down", "nowhere")   # before the figure
+    guess.reveal("up", "because …")                                                     # below it
+    quiz.question("…", {"an answer": (True, "why it is right"), "another": (False, "why not")})
+    quiz.judge(answer, truth, slips={"the first guess of most": value})
+
+A judge compares with the exact answer and says how far off the reader is, how often, and which common slip it looks
+like. It never says what the answer is. An untouched hole (`...`) is told so.
 """
 
-from collections.abc import Mapping
+import random
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import ipywidgets as ui
 import torch
+from torch import Tensor
 
 HOLE = "Not filled in yet: replace the ... above and run the cell again."
 
 
-def judge(answer: Any, truth: Any, *, tolerance: float = 0.01, what: str = "answer") -> None:
-    """Print how far `answer` is from `truth`, as the largest difference over the truth's largest size, and whether that
-    is within `tolerance`. Both are a number or a tensor of one shape. `...` counts as not yet tried."""
+def judge(
+    answer: Any,
+    truth: Any,
+    *,
+    tolerance: float = 0.01,
+    what: str = "answer",
+    slips: Mapping[str, Any] | None = None,
+) -> None:
+    """Print whether `answer` is `truth`, and if not how it differs. Both are a number or a tensor of one shape.
+
+    tolerance: of the largest difference, as a share of the truth's largest size. slips: wrong answers that are to be
+    recognised, by what they are, such as {"the value at α = 1": …}. `...` counts as not yet tried.
+    """
     if answer is ...:
         print(HOLE)
         return
@@ -26,17 +44,100 @@ def judge(answer: Any, truth: Any, *, tolerance: float = 0.01, what: str = "answ
         return
     if came.shape != expected.shape:
         print(f"Not yet: the {what} should have shape {list(expected.shape)}, got {list(came.shape)}.")
-        return
-    off = ((came - expected).abs().max() / expected.abs().max().clamp_min(1e-12)).item()
-    right = off <= tolerance
-    print(f"{'Correct' if right else 'Not yet'}: the {what} is off by {off:.2%} (within {tolerance:.2%} counts).")
+    elif agree(came, expected, tolerance):
+        print(f"Correct: the {what} is right to {percent(distance(came, expected))} of its size.")
+    else:
+        looks = "".join(f" It looks like {slip}." for slip in recognised(came, expected, tolerance, slips or {})[:1])
+        print(f"Not yet: {differs(came, expected, tolerance, what)}.{looks}")
+
+
+def distance(came: Tensor, expected: Tensor) -> float:
+    """The largest difference over the truth's largest size."""
+    return ((came - expected).abs().max() / expected.abs().max().clamp_min(1e-12)).item()
+
+
+def agree(came: Tensor, expected: Tensor, tolerance: float) -> bool:
+    return distance(came, expected) <= tolerance  # False where a NaN is
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.2g} %"
+
+
+def differs(came: Tensor, expected: Tensor, tolerance: float, what: str) -> str:
+    """How an answer differs: not finite, by how much, and for tensors in how many entries and where first."""
+    if not came.isfinite().all():
+        return f"the {what} is not finite{_first(~came.isfinite())}"
+    wrong = (came - expected).abs() > tolerance * expected.abs().max().clamp_min(1e-12)
+    far = f"by up to {percent(distance(came, expected))} of its size ({percent(tolerance)} counts as right)"
+    if came.ndim == 0:
+        return f"the {what} is off {far.replace('up to ', '')}"
+    share = f"{int(wrong.sum())} of {wrong.numel()} entries of the {what} are wrong{_first(wrong)}"
+    two_valued = bool(((expected == 0) | (expected == 1)).all())
+    return share if two_valued else f"{share}, {far}"
+
+
+def _first(wrong: Tensor) -> str:
+    return f", the first at {wrong.nonzero()[0].tolist()}" if wrong.ndim else ""
+
+
+def recognised(came: Tensor, expected: Tensor, tolerance: float, slips: Mapping[str, Any]) -> list[str]:
+    """The slips that an answer looks like: those that were named, then those of everybody."""
+    named = {name: torch.as_tensor(value, dtype=torch.float64).detach() for name, value in slips.items()}
+    found = [name for name, value in named.items() if value.shape == came.shape and agree(came, value, tolerance)]
+    for name, mend in COMMON.items():
+        mended = mend(came, expected)
+        if mended.shape == expected.shape and agree(mended, expected, tolerance):
+            found.append(name)
+    return found
+
+
+FEW = 3  # entries, of which one can be mended by chance
+
+
+def _normalised(came: Tensor, expected: Tensor) -> Tensor:
+    total = expected.sum()
+    return came / came.sum() if came.numel() > FEW and abs(total - 1) < 1e-6 else came
+
+
+def _raised(came: Tensor, expected: Tensor) -> Tensor:
+    return came + (expected - came).mean() if came.numel() > FEW else came
+
+
+def _factor(came: Tensor, expected: Tensor) -> Tensor:
+    return came * ((came * expected).sum() / came.square().sum()) if came.numel() > FEW else came
+
+
+# Everybody's slips: what it looks like, and how the answer would be mended if that were all.
+COMMON: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "minus the right one": lambda came, _: -came,
+    "exactly twice the right one": lambda came, _: came / 2,
+    "exactly half of the right one": lambda came, _: came * 2,
+    "the square of the right one": lambda came, _: came.abs().sqrt(),
+    "the square root of the right one": lambda came, _: came.square(),
+    "one over the right one": lambda came, _: 1 / came,
+    "its logarithm": lambda came, _: came.exp(),
+    "its exponential": lambda came, _: came.log(),
+    "the right one with its first axis reversed": lambda came, _: came.flip(0) if came.ndim else came,
+    "the right one with its last axis reversed": lambda came, _: came.flip(-1) if came.ndim else came,
+    "the right one transposed": lambda came, _: came.mT if came.ndim == 2 else came,
+    "the right one in every other place (true for false)": lambda came, _: 1 - came,
+    "the right one before it is normalised": _normalised,
+    "the right one up to a constant that is added": _raised,
+    "the right one up to a constant factor": _factor,
+}
+
+
+def shuffled(answers: Any, text: str) -> list[str]:
+    """The answers in an order that the text alone decides."""
+    return random.Random(text).sample(sorted(answers), len(answers))
 
 
 def question(text: str, answers: Mapping[str, tuple[bool, str]]) -> ui.VBox:
     """A multiple-choice question: answer → (is it right?, why). The reason appears when an answer is picked."""
     if sum(right for right, _ in answers.values()) != 1:
         raise ValueError("expected exactly one right answer")
-    options = ui.RadioButtons(options=list(answers), value=None, layout=ui.Layout(width="auto"))
+    options = ui.RadioButtons(options=shuffled(answers, text), value=None, layout=ui.Layout(width="auto"))
     verdict = ui.HTML(layout=ui.Layout(min_height="2.5em"))
 
     def picked(change: Any) -> None:
@@ -47,3 +148,28 @@ def question(text: str, answers: Mapping[str, tuple[bool, str]]) -> ui.VBox:
     box = ui.VBox([ui.HTML(f"<b>{text}</b>"), options, verdict])
     box.add_class("tutorial-quiz")
     return box
+
+
+class Prediction(ui.VBox):
+    """A guess that the reader commits to before a figure is drawn, and that is answered below the figure."""
+
+    def __init__(self, text: str, answers: tuple[str, ...]):
+        self.answers = answers
+        self.options = ui.RadioButtons(options=list(answers), value=None, layout=ui.Layout(width="auto"))
+        super().__init__([ui.HTML(f"<b>Predict:</b> {text}"), self.options])
+        self.add_class("tutorial-quiz")
+
+    def reveal(self, right: str, why: str) -> None:
+        """Print whether the guess was `right`, one of the answers, and why it is."""
+        if right not in self.answers:
+            raise ValueError(f"expected one of the answers {list(self.answers)}, got {right!r}")
+        guess = self.options.value
+        said = "You made no guess" if guess is None else "As you said" if guess == right else f"You said “{guess}”"
+        print(f"{said}: {right}. {why}")
+
+
+def predict(text: str, *answers: str) -> Prediction:
+    """A question to be answered before a figure is drawn; `reveal` it in the cell below the figure."""
+    if len(set(answers)) < 2 or len(set(answers)) < len(answers):
+        raise ValueError(f"expected two or more different answers, got {list(answers)}")
+    return Prediction(text, answers)

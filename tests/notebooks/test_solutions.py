@@ -90,7 +90,7 @@ def test_what_is_right_passes(results, cell):
         (("changed verdict", ""), "Cell outputs differ"),
         (("error", ""), "ZeroDivisionError"),
         (("hole that says another thing", ""), "Cell outputs differ"),
-        (("wrong", "solved"), "says: 'Not yet: the answer is off by 50.00%"),
+        (("wrong", "solved"), "says: 'Not yet: the answer is off by 50 % of its size"),
         (("right, then wrong", "solved"), "does not call the solution correct"),
         (("not filled in", "solved"), "says: 'Not filled in yet"),
         (("not judged", "solved"), "says: ''"),
