@@ -91,19 +91,19 @@ def test_curves_show_each_number_in_its_panel(offset):
     assert [len(ax.lines) for ax in axes] == [2, 1, 1, 1, 2]
 
 
-def test_pitfall_keeps_the_two_runs_and_the_belief_apart():
-    honest, slipped, believed = history(1.0), history(20.0), np.linspace(0, 0.2, 11).tolist()
-    left, right = figures.pitfall(honest, slipped, believed).axes
+def test_pitfall_keeps_the_runs_and_the_belief_apart():
+    levels = {"PPO": (1.0, plots.TUNED), "no clip": (8.0, plots.OTHERS[1]), "the slip": (20.0, plots.ALARM)}
+    believed = np.linspace(0, 0.2, 11).tolist()
+    left, right = figures.pitfall({name: history(level) for name, (level, _) in levels.items()}, believed).axes
     x = np.arange(1, 6)
-    assert_line(left.lines[0], x, 0.01 + 0.1 / x, plots.TUNED)
-    assert_line(left.lines[1], x, 0.2 + 0.1 / x, plots.ALARM)
-    assert_line(left.lines[2], np.linspace(1, 5, 11), believed, plots.ALARM)
-    assert left.lines[2].get_linestyle() == "--"
-    names = ["PPO", "the slip, in truth", "the slip, as it believes"]
+    for line, kl, (level, color) in zip(left.lines[:3], right.lines, levels.values(), strict=True):
+        assert_line(line, x, level / 100 + 0.1 / x, color)
+        assert_line(kl, x[1:], level + 3 / x[1:], color)  # the first has no KL to take the logarithm of
+    assert_line(left.lines[3], np.linspace(1, 5, 11), believed, plots.ALARM)
+    assert left.lines[3].get_linestyle() == "--"
+    names = [*levels, "the slip, as it believes"]
     assert (legend := left.get_legend()) is not None and [text.get_text() for text in legend.get_texts()] == names
     assert [line.get_label() for line in left.lines] == names
-    assert_line(right.lines[0], x[1:], 1 + 3 / x[1:], plots.TUNED)  # the first has no KL to take the logarithm of
-    assert_line(right.lines[1], x[1:], 20 + 3 / x[1:], plots.ALARM)
     assert right.get_yscale() == "log" and right.get_ylabel() == "nats" and "Path KL" in title(right)
     assert title(left) == "Share of ratios outside 1 ± ε"
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from ... import plots
 from .study import Beside, Look, Step
 
-CLIPPED, SLIP = plots.OTHERS[0], plots.ALARM
+CLIPPED, UNCLIPPED, SLIP = plots.OTHERS[0], plots.OTHERS[1], plots.ALARM
 
 
 def approach(looks: Mapping[int, Look], target: Tensor, *, extent: float, shown: float = 3.4) -> Figure:
@@ -54,18 +54,19 @@ def _level(ax: Axes, height: float, name: str, *, above: bool) -> None:
     ax.annotate(name, (1, height), (-2, 3 if above else -3), **where, **look)
 
 
-def pitfall(honest: Sequence[Step], slipped: Sequence[Step], believed: Sequence[float]) -> Figure:
-    """Two runs: the share of clipped ratios, the true one and, of the slip's updates, the `believed`; and path KL."""
+def pitfall(runs: Mapping[str, Sequence[Step]], believed: Sequence[float]) -> Figure:
+    """The runs of PPO, of "no clip" and of "the slip": the share of ratios outside the clip, the true one and, of the
+    slip's updates, the `believed`; and path KL."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(10.5, 3.2))
-    for history, color, name in ((honest, plots.TUNED, "PPO"), (slipped, SLIP, "the slip, in truth")):
+    for (name, history), color in zip(runs.items(), (plots.TUNED, UNCLIPPED, SLIP), strict=True):
         iterations = [step.iteration for step in history]
         left.plot(iterations, [step.extra["clipped"] for step in history], color=color, label=name)
         right.semilogy(iterations[1:], [step.kl for step in history][1:], color=color, label=name)
-    updates = np.linspace(1, len(slipped), len(believed))
+    updates = np.linspace(1, len(runs["the slip"]), len(believed))
     left.plot(updates, believed, "--", color=SLIP, label="the slip, as it believes")
     left.set(xlabel="iteration", ylim=(-0.04, 1.5), yticks=[0, 0.5, 1], title="Share of ratios outside 1 ± ε")
-    left.legend(loc="upper right", fontsize=9)
-    right.set(xlabel="iteration", ylabel="nats", title="Path KL: one is held, one runs away")
+    left.legend(loc="upper right", fontsize=9, ncols=2)
+    right.set(xlabel="iteration", ylabel="nats", title="Path KL: held, back again, and gone")
     return figure
 
 
