@@ -43,9 +43,9 @@ def test_the_loss_is_minus_j_in_units_of_alpha():
     assert reward_backprop.loss(torch.tensor([1.0, 4.0]), torch.tensor([0.5, 1.5])).item() == pytest.approx(-1.5)
 
 
-def test_an_iteration_follows_the_gradient_of_j():
+def test_an_iteration_along_the_paths_follows_the_gradient_of_j():
     policy, twin = moved(), moved()
-    step = next(tune(reward_backprop, policy, **only_once(reward_backprop, n=16)))
+    step = next(tune(reward_backprop, policy, **only_once(reward_backprop, n=16), mixed=False))
     x_0, kl = by_hand(twin, torch.randn(T + 1, 16, 2, generator=seeded(1)))
     loss = (kl - REWARD(x_0) / ALPHA).mean()
     expected = slope(loss, twin)
@@ -69,3 +69,65 @@ def test_a_pair_of_depths_is_a_range_to_draw_from():
     (alone,) = run(tune(reward_backprop, moved(), last=3, iterations=1))
     (whole,) = run(tune(reward_backprop, moved(), iterations=1))
     assert (alone.extra["last"], whole.extra["last"]) == (3, T)
+
+
+def mixed_by_hand(policy, noise):
+    """The parameters' slope of the mean cost by a loop backwards in time that takes one step's Jacobian at a time."""
+    schedule, n, weights = policy.schedule, noise.shape[1], list(policy.parameters())
+    states, paid = [noise[T]], torch.zeros(T + 1, n)
+    for t in range(T, 0, -1):
+        mean = policy.mean(states[-1], t).detach()
+        paid[t] = policy.kl(states[-1], t).detach()
+        states.append(mean + schedule.sigma[t] * noise[t - 1])
+    x = states[::-1]  # x[t]
+    end = x[0].clone().requires_grad_()
+    (slope,) = torch.autograd.grad(-REWARD(end).mean() / ALPHA, end)
+    total = [torch.zeros_like(p) for p in weights]
+    for t in range(1, T + 1):  # slope is that of x_{t−1}, and is mixed before it goes through the step from x_t
+        ahead = paid[1:t].sum(0) - REWARD(x[0]) / ALPHA
+        others = torch.stack([torch.cat([ahead[:i], ahead[i + 1 :]]).mean() for i in range(n)])
+        score = ((ahead - others) / schedule.sigma[t] / n)[:, None] * noise[t - 1]
+        along, across = (float(g.var(dim=0).sum()) for g in (slope, score))
+        slope = across / (along + across) * slope + along / (along + across) * score
+        here = x[t].clone().requires_grad_()
+        value = (policy.mean(here, t) * slope).sum() + policy.kl(here, t).mean()
+        slope, *more = torch.autograd.grad(value, [here, *weights])
+        total = [a + b for a, b in zip(total, more, strict=True)]
+    return torch.cat([g.flatten() for g in total])
+
+
+@pytest.mark.parametrize("checkpointed", [False, True])
+def test_an_iteration_mixes_the_slopes_as_a_loop_by_hand_does(checkpointed):
+    policy, twin = moved(), moved()
+    next(tune(reward_backprop, policy, **only_once(reward_backprop, n=16), checkpointed=checkpointed))
+    expected = mixed_by_hand(twin, torch.randn(T + 1, 16, 2, generator=seeded(1)))
+    torch.testing.assert_close(gradient(policy), expected / expected.norm().clamp_min(1), rtol=1e-2, atol=1e-3)
+    alone = moved()
+    next(tune(reward_backprop, alone, **only_once(reward_backprop, n=16), mixed=False))
+    assert not torch.allclose(gradient(policy), gradient(alone), rtol=0.05)
+
+
+def test_both_estimates_have_the_same_mean():
+    """Over 20,000 paths the mixed slope and the one along the paths are the same, though their weights differ."""
+    noise, found = torch.randn(T + 1, 20_000, 2, generator=seeded(3)), {}
+    for mix in (None, reward_backprop.TotalPropagation(moved().schedule)):
+        policy = moved()
+        x_0, kl = reward_backprop.sample(policy, noise, last=T, mix=mix)
+        r = REWARD(x_0) / ALPHA
+        if mix is not None:
+            mix.total = (kl - r).detach()
+            mix.variances[:, 0] = 3 * mix.variances.new_tensor(1e9)  # as if paths were wild: the score's alone is left
+        found[mix is None] = slope(reward_backprop.loss(r, kl), policy)
+    assert torch.nn.functional.cosine_similarity(found[True], found[False], dim=0) > 0.99
+    assert float(found[False].norm() / found[True].norm()) == pytest.approx(1, abs=0.05)
+
+
+def test_variances_are_means_over_all_batches():
+    mix = reward_backprop.TotalPropagation(moved().schedule)
+    z, cost = torch.tensor([[1.0, 0.0], [-1.0, 0.0]]), torch.tensor([0.5, 0.1])
+    mix.total, mix.paid = cost, {2: torch.zeros(2)}
+    score = torch.tensor([[0.2, 0.0], [0.2, 0.0]]) / 0.5  # (C − C̄)/(n − 1)/σ z: the same for both paths, no variance
+    quiet, wild = torch.tensor([[0.1, 0.0], [0.1, 0.0]]), torch.tensor([[3.0, 0.0], [-3.0, 0.0]])
+    torch.testing.assert_close(mix.mixed(wild, 2, z, torch.tensor(0.5)), score)
+    torch.testing.assert_close(mix.mixed(quiet, 2, z, torch.tensor(0.5)), score)  # the wild batch is remembered
+    assert mix.variances[2].tolist() == pytest.approx([18, 0]) and not mix.variances[[0, 1, 3]].any()

@@ -31,7 +31,10 @@ def soft():
 
 
 def regret(soft, last, seed=0):
-    policy, options = SteeredPolicy(soft.pretrained, generator=seeded(seed)), dict(n=32, iterations=80, last=last)
+    policy, options = (
+        SteeredPolicy(soft.pretrained, generator=seeded(seed)),
+        dict(n=32, iterations=80, last=last, mixed=False),
+    )
     run(reward_backprop.fine_tune(policy, RING_REWARD, alpha=ALPHA, generator=seeded(seed), **options))
     return soft.regret(evaluate(policy, RING_REWARD, alpha=ALPHA, n=4000, generator=seeded(99)))
 

@@ -1,5 +1,7 @@
 """Ring, T = 20, three equally good islands: how many modes trained policies still cover as α falls."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -33,7 +35,8 @@ def islands(x):
 
 def covered(alpha, seed):
     policy = SteeredPolicy(ring(T), generator=seeded(seed))
-    run(reward_backprop.fine_tune(policy, islands, alpha=alpha, generator=seeded(seed), n=64, iterations=150))
+    options: dict[str, Any] = dict(n=64, iterations=150, mixed=False)
+    run(reward_backprop.fine_tune(policy, islands, alpha=alpha, generator=seeded(seed), **options))
     return modes_covered(rollout(policy, 3000, generator=seeded(100)).x_0, ring_mixture(), share=SHARE)
 
 

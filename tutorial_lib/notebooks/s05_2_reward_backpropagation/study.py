@@ -5,6 +5,7 @@ Shapes: samples [B, 2]; what belongs to the steps is [T], entry t − 1 for the 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -99,7 +100,8 @@ def tune(world: World, reward: Reward, alpha: float, last: int, *, iterations: i
     """One training, and 1000 paths of what it led to: the same noise for every policy, so that samples glide."""
     assert world.mixture is not None
     policy, g = SteeredPolicy(world.pretrained), torch.Generator().manual_seed(0)
-    run(reward_backprop.fine_tune(policy, reward, alpha=alpha, generator=g, n=PATHS, iterations=iterations, last=last))
+    options: dict[str, Any] = dict(n=PATHS, iterations=iterations, last=last, mixed=False)
+    run(reward_backprop.fine_tune(policy, reward, alpha=alpha, generator=g, **options))
     path = rollout(policy, 1000, generator=g.manual_seed(1))
     x_t, t, _ = path.steps()
     with torch.no_grad():
