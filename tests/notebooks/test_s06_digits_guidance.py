@@ -79,6 +79,11 @@ def test_the_words_have_a_row_for_each_method_in_its_order():
         assert f"<td>{name}</td><td>{read}%</td><td>{near}%</td>" in text
 
 
+def half_bars(container):
+    """Half the length of each error bar of a plot."""
+    return [(high[1] - low[1]) / 2 for low, high in container.lines[2][0].get_segments()]
+
+
 def test_a_sweep_has_every_method_at_every_strength():
     found = guidance_study.sweep(1, (0.0, 2.0), n=4, steps=2)
     assert {name: len(guided) for name, guided in found.items()} == dict.fromkeys(guidance_study.METHODS, 2)
@@ -89,4 +94,7 @@ def test_a_sweep_has_every_method_at_every_strength():
         assert list(near.get_ydata()) == pytest.approx([100 * g.nearest for g in guided])
         assert read.get_color() == guidance_view.COLORS[method] and read.get_xdata().tolist() == [0.0, 2.0]
         assert list(right.containers[k].lines[0].get_ydata()) == pytest.approx([g.distance for g in guided])
+        expected = [200 * (g.read * (1 - g.read) / len(g.images)) ** 0.5 for g in guided]
+        assert half_bars(left.containers[2 * k]) == pytest.approx(expected, abs=1e-4)
+        assert half_bars(right.containers[k]) == pytest.approx([2 * g.distance_se for g in guided])
     plt.close("all")
