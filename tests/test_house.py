@@ -37,7 +37,7 @@ LONGER = {
     "distributions": 265,
     "mdp": 305,
     "algorithms.path_consistency: fine_tune": 57,
-    "algorithms.reward_backprop: fine_tune": 40,
+    "algorithms.reward_backprop: fine_tune": 42,
     "algorithms.reward_weighted_mle: fine_tune": 47,
     "algorithms.soft_ppo: fine_tune": 56,
     "denoisers.pretraining: pretrain": 51,

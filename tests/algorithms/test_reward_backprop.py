@@ -71,7 +71,7 @@ def test_a_pair_of_depths_is_a_range_to_draw_from():
     assert (alone.extra["last"], whole.extra["last"]) == (3, T)
 
 
-def mixed_by_hand(policy, noise):
+def mixed_by_hand(policy, noise, alpha):
     """The parameters' slope of the mean cost by a loop backwards in time that takes one step's Jacobian at a time."""
     schedule, n, weights = policy.schedule, noise.shape[1], list(policy.parameters())
     states, paid = [noise[T]], torch.zeros(T + 1, n)
@@ -81,10 +81,10 @@ def mixed_by_hand(policy, noise):
         states.append(mean + schedule.sigma[t] * noise[t - 1])
     x = states[::-1]  # x[t]
     end = x[0].clone().requires_grad_()
-    (slope,) = torch.autograd.grad(-REWARD(end).mean() / ALPHA, end)
+    (slope,) = torch.autograd.grad(-REWARD(end).mean() / alpha, end)
     total = [torch.zeros_like(p) for p in weights]
     for t in range(1, T + 1):  # slope is that of x_{t−1}, and is mixed before it goes through the step from x_t
-        ahead = paid[1:t].sum(0) - REWARD(x[0]) / ALPHA
+        ahead = paid[1:t].sum(0) - REWARD(x[0]) / alpha
         others = torch.stack([torch.cat([ahead[:i], ahead[i + 1 :]]).mean() for i in range(n)])
         score = ((ahead - others) / schedule.sigma[t] / n)[:, None] * noise[t - 1]
         along, across = (float(g.var(dim=0).sum()) for g in (slope, score))
@@ -96,14 +96,16 @@ def mixed_by_hand(policy, noise):
     return torch.cat([g.flatten() for g in total])
 
 
+@pytest.mark.parametrize("alpha", [0.5, 20.0])  # the reward rules, and what was paid does
 @pytest.mark.parametrize("checkpointed", [False, True])
-def test_an_iteration_mixes_the_slopes_as_a_loop_by_hand_does(checkpointed):
-    policy, twin = moved(), moved()
-    next(tune(reward_backprop, policy, **only_once(reward_backprop, n=16), checkpointed=checkpointed))
-    expected = mixed_by_hand(twin, torch.randn(T + 1, 16, 2, generator=seeded(1)))
-    torch.testing.assert_close(gradient(policy), expected / expected.norm().clamp_min(1), rtol=1e-2, atol=1e-3)
-    alone = moved()
-    next(tune(reward_backprop, alone, **only_once(reward_backprop, n=16), mixed=False))
+def test_an_iteration_mixes_the_slopes_as_a_loop_by_hand_does(checkpointed, alpha):
+    policy, twin, alone = moved(), moved(), moved()
+    options = only_once(reward_backprop, n=16, alpha=alpha)
+    next(tune(reward_backprop, policy, **options, checkpointed=checkpointed))
+    next(tune(reward_backprop, alone, **options, mixed=False))
+    expected = mixed_by_hand(twin, torch.randn(T + 1, 16, 2, generator=seeded(1)), alpha)
+    expected = expected / expected.norm().clamp_min(1)
+    torch.testing.assert_close(gradient(policy), expected, rtol=1e-2, atol=1e-3 * float(expected.norm()))
     assert not torch.allclose(gradient(policy), gradient(alone), rtol=0.05)
 
 
@@ -124,8 +126,8 @@ def test_both_estimates_have_the_same_mean():
 
 def test_variances_are_means_over_all_batches():
     mix = reward_backprop.TotalPropagation(moved().schedule)
-    z, cost = torch.tensor([[1.0, 0.0], [-1.0, 0.0]]), torch.tensor([0.5, 0.1])
-    mix.total, mix.paid = cost, {2: torch.zeros(2)}
+    z, cost, paid = torch.tensor([[1.0, 0.0], [-1.0, 0.0]]), torch.tensor([0.5, 0.1]), torch.tensor([0.2, 0.9])
+    mix.total, mix.paid = cost + paid, {2: paid}
     score = torch.tensor([[0.2, 0.0], [0.2, 0.0]]) / 0.5  # (C − C̄)/(n − 1)/σ z: the same for both paths, no variance
     quiet, wild = torch.tensor([[0.1, 0.0], [0.1, 0.0]]), torch.tensor([[3.0, 0.0], [-3.0, 0.0]])
     torch.testing.assert_close(mix.mixed(wild, 2, z, torch.tensor(0.5)), score)
