@@ -45,7 +45,7 @@ def test_claim_5_1_the_first_step_follows_the_true_gradient(start, claim):
     if start == "perturbed":
         torch.nn.init.normal_(policy.get_parameter("control.network.last.weight"), std=PUSHED, generator=seeded(1))
     ppo = steps(soft_ppo, policy, world, 100, epochs=1, parts=1, baseline=False)
-    backprop = steps(reward_backprop, policy, world, 200)
+    backprop = steps(reward_backprop, policy, world, 200, mixed=False)
     half = BATCHES // 2
     both, floor_ppo, floor_backprop = (
         float(cosine(a.mean(0), b.mean(0), dim=0))
