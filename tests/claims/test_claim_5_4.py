@@ -24,8 +24,9 @@ CLAIM = dict(
     function="tutorial_lib.algorithms.reward_backprop.fine_tune",
 )
 ALPHA, GOOD = 0.5, 0.02
-RING, SHORT = dict(n=32, iterations=80), dict(n=64, iterations=40)  # 2560 queries
-SMALL, TRIPLE = dict(n=32, iterations=60), dict(n=64, iterations=90)  # 1920 and 5760
+PLAIN = dict(mixed=False)  # the reward's gradient alone
+RING, SHORT = dict(n=32, iterations=80) | PLAIN, dict(n=64, iterations=40)  # 2560 queries
+SMALL, TRIPLE = dict(n=32, iterations=60) | PLAIN, dict(n=64, iterations=90)  # 1920 and 5760
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,8 @@
 """The notebook on reward backpropagation: gradients of single paths, and the policies of the widget against the same by
 hand."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -54,7 +56,8 @@ def test_a_policy_is_the_training_of_its_setting(scene, alpha, last):
     """By hand: the same loop, and KL and reward of 1000 paths step by step."""
     world = worlds.ring(T=10)
     policy, g = SteeredPolicy(world.pretrained), seeded(0)
-    for _ in reward_backprop.fine_tune(policy, REWARD, alpha=alpha, generator=g, n=64, iterations=4, last=last):
+    options: dict[str, Any] = dict(n=64, iterations=4, last=last, mixed=False)
+    for _ in reward_backprop.fine_tune(policy, REWARD, alpha=alpha, generator=g, **options):
         pass
     path, tuned = rollout(policy, 1000, generator=seeded(1)), scene.tuned[alpha, last]
     with torch.no_grad():
