@@ -157,7 +157,7 @@ class Prediction(ui.VBox):
         self.answers = answers
         self.options = ui.RadioButtons(options=list(answers), value=None, layout=ui.Layout(width="auto"))
         super().__init__([ui.HTML(f"<b>Predict:</b> {text}"), self.options])
-        self.add_class("tutorial-quiz")
+        self.add_class("tutorial-prediction")
 
     def reveal(self, right: str, why: str) -> None:
         """Print whether the guess was `right`, one of the answers, and why it is."""
