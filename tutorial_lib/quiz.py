@@ -69,12 +69,12 @@ def differs(came: Tensor, expected: Tensor, tolerance: float, what: str) -> str:
     if not came.isfinite().all():
         return f"the {what} is not finite{_first(~came.isfinite())}"
     wrong = (came - expected).abs() > tolerance * expected.abs().max().clamp_min(1e-12)
-    far = f"by up to {percent(distance(came, expected))} of its size ({percent(tolerance)} counts as right)"
+    far = f"{percent(distance(came, expected))} of its size ({percent(tolerance)} counts as right)"
     if came.ndim == 0:
-        return f"the {what} is off {far.replace('up to ', '')}"
+        return f"the {what} is off by {far}"
     share = f"{int(wrong.sum())} of {wrong.numel()} entries of the {what} are wrong{_first(wrong)}"
     two_valued = bool(((expected == 0) | (expected == 1)).all())
-    return share if two_valued else f"{share}, {far}"
+    return share if two_valued else f"{share}, by up to {far}"
 
 
 def _first(wrong: Tensor) -> str:
@@ -82,7 +82,7 @@ def _first(wrong: Tensor) -> str:
 
 
 def recognised(came: Tensor, expected: Tensor, tolerance: float, slips: Mapping[str, Any]) -> list[str]:
-    """The slips that an answer looks like: those that were named, then those of everybody."""
+    """The slips that an answer looks like: first those that the page names, then everybody's."""
     named = {name: torch.as_tensor(value, dtype=torch.float64).detach() for name, value in slips.items()}
     found = [name for name, value in named.items() if value.shape == came.shape and agree(came, value, tolerance)]
     for name, mend in COMMON.items():
@@ -116,8 +116,8 @@ COMMON: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "the square of the right one": lambda came, _: came.abs().sqrt(),
     "the square root of the right one": lambda came, _: came.square(),
     "one over the right one": lambda came, _: 1 / came,
-    "its logarithm": lambda came, _: came.exp(),
-    "its exponential": lambda came, _: came.log(),
+    "the logarithm of the right one": lambda came, _: came.exp(),
+    "the exponential of the right one": lambda came, _: came.log(),
     "the right one with its first axis reversed": lambda came, _: came.flip(0) if came.ndim else came,
     "the right one with its last axis reversed": lambda came, _: came.flip(-1) if came.ndim else came,
     "the right one transposed": lambda came, _: came.mT if came.ndim == 2 else came,

@@ -118,13 +118,13 @@ def test_both_estimates_have_the_same_mean():
         r = REWARD(x_0) / ALPHA
         if mix is not None:
             mix.total = (kl - r).detach()
-            mix.variances[:, 0] = 3 * mix.variances.new_tensor(1e9)  # as if paths were wild: the score's alone is left
+            mix.variances[:, 0] = 1e9  # as if paths were wild: the score's alone is left
         found[mix is None] = slope(reward_backprop.loss(r, kl), policy)
     assert torch.nn.functional.cosine_similarity(found[True], found[False], dim=0) > 0.99
     assert float(found[False].norm() / found[True].norm()) == pytest.approx(1, abs=0.05)
 
 
-def test_variances_are_means_over_all_batches():
+def test_variances_are_summed_over_all_batches():
     mix = reward_backprop.TotalPropagation(moved().schedule)
     z, cost, paid = torch.tensor([[1.0, 0.0], [-1.0, 0.0]]), torch.tensor([0.5, 0.1]), torch.tensor([0.2, 0.9])
     mix.total, mix.paid = cost + paid, {2: paid}

@@ -36,7 +36,7 @@ class TotalPropagation:
     """Mixes, at every x_t on the way back, two estimates of the slope of the mean cost, by the inverse of their
     variances: along the paths, and across them by the score.
 
-    The variances are means over all batches so far, for most batches have no path near a border. `total` [n] is the
+    The variances are summed over all batches so far, for most batches have no path near a border. `total` [n] is the
     cost of each path, Σ_t KL_t − r(x_0)/α, to be set before the way back begins.
     """
 
