@@ -20,11 +20,10 @@ SECONDS = 600  # for one cell
 def without_standard_error(notebook: NotebookNode) -> None:
     """Drop what cells wrote to standard error; a line that is no progress bar, such as a warning, is told here."""
     for cell in code_cells(notebook):
-        for output in cell.outputs:
-            lines = output.text.split("\n") if output.get("name") == "stderr" else []
-            for line in lines:
-                if line.strip() and "\r" not in line:
-                    tqdm.write(line, file=sys.stderr)
+        written = "".join(output.text for output in cell.outputs if output.get("name") == "stderr")
+        for line in written.split("\n"):
+            if line.strip() and "\r" not in line:
+                tqdm.write(line, file=sys.stderr)
         cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
 
 

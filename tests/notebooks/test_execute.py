@@ -3,6 +3,7 @@
 import nbformat
 from nbformat.v4 import new_code_cell, new_notebook
 
+from .cells import said
 from .execute import execute
 
 NOISY = """import warnings
@@ -20,7 +21,8 @@ def test_outputs_are_kept_and_standard_error_is_told_and_dropped(tmp_path, capsy
     nbformat.write(new_notebook(cells=[new_code_cell(NOISY), new_code_cell(WIDGET)], metadata=kernel), file)
     execute(file)
     noisy, widget = (made := nbformat.read(file, as_version=nbformat.NO_CONVERT)).cells
-    assert [output.text for output in noisy.outputs] == ["seen\n"] and noisy.execution_count == 1
+    assert said(noisy.outputs) == "seen\n" and noisy.execution_count == 1
+    assert {output.name for output in noisy.outputs} == {"stdout"}
     assert "text/plain" in widget.outputs[0].data and "widgets" not in made.metadata
     assert "execution" not in noisy.metadata
     assert "mind the step" in (told := capsys.readouterr().err) and "3/3" not in told
