@@ -100,7 +100,7 @@ def fine_tune(
     """Each iteration: n paths, their gradient, one step of Adam.
 
     mixed: by total propagation; else the slope comes along the paths alone, and the weight of other modes is missed.
-    None: for points, not for images, where the score of so many numbers has too much noise to count.
+    None: for points, not for images, where the score is so noisy that its weight would be 0.1 % a step at most.
 
     learning_rate: None is RATE times `policy.pace`.
     last: steps that the gradient goes through; None is all T, a pair (low, high) draws a number every iteration.
