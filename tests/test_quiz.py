@@ -131,3 +131,35 @@ def test_a_prediction_needs_answers_that_differ_and_a_right_one_among_them():
             quiz.predict("Which way?", *answers[0])
     with pytest.raises(ValueError, match="one of the answers"):
         quiz.predict("Which way?", "up", "down").reveal("left", "")
+
+
+def mean(x):
+    total = x.sum()  # right: every entry counts.
+    share = total * len(x)  # planted: A mean divides by the number.
+    return share
+
+
+def test_a_planted_bug_is_shown_without_its_remarks():
+    lines = repr(quiz.bug(mean)).splitlines()
+    assert lines == [" 1  def mean(x):", " 2      total = x.sum()", " 3      share = total * len(x)", " 4      return share"]
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (..., quiz.HOLE),
+        (3, "Correct: line 3. A mean divides by the number."),
+        (2, "Not yet: line 2 is as it should be. every entry counts."),
+        (4, "Not yet: line 4 is as it should be."),
+        (5, "Not yet: expected the number of a line, 1 to 4, got 5."),
+        ("three", "Not yet: expected the number of a line, 1 to 4, got 'three'."),
+    ],
+)
+def test_the_line_of_a_bug_is_judged(line, told, capsys):
+    quiz.bug(mean).judge(line)
+    assert capsys.readouterr().out.strip() == told
+
+
+def test_a_bug_is_planted_once():
+    with pytest.raises(ValueError, match="one line of said marked '# planted: why', got 0"):
+        quiz.bug(said)

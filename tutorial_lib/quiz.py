@@ -1,15 +1,20 @@
-"""Questions for a reader: a guess before a figure, a self-check after it, and a judge for an exercise's hole.
+"""Questions for a reader: a guess before a figure, a self-check after it, a judge for an exercise, a planted bug.
 
     guess = quiz.predict("Which way does KL go as α falls?", "up", "down", "nowhere")   # before the figure
     guess.reveal("up", "because …")                                                     # below it
     quiz.question("…", {"an answer": (True, "why it is right"), "another": (False, "why not")})
     quiz.judge(answer, truth, slips={"the first guess of most": value})
+    bug = quiz.bug(loop)                                     # shows its lines with their numbers
+    bug.judge(7)
 
 A judge compares with the exact answer and says how far off the reader is, how often, and which common slip it looks
 like. It never says what the answer is. An untouched hole (`...`) is told so.
 """
 
+import inspect
 import random
+import re
+import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -173,3 +178,38 @@ def predict(text: str, *answers: str) -> Prediction:
     if len(set(answers)) < 2 or len(set(answers)) < len(answers):
         raise ValueError(f"expected two or more different answers, got {list(answers)}")
     return Prediction(text, answers)
+
+
+REMARK = re.compile(r"\s*# (planted|right): (.*)$")
+
+
+class Bug:
+    """A function that runs and is wrong in one line, shown with its lines numbered; `judge` a line's number."""
+
+    def __init__(self, function: Callable[..., Any]):
+        lines = textwrap.dedent(inspect.getsource(function)).splitlines()
+        found = {number: match for number, line in enumerate(lines, 1) if (match := REMARK.search(line))}
+        planted = [number for number, match in found.items() if match[1] == "planted"]
+        if len(planted) != 1:
+            raise ValueError(f"expected one line of {function.__name__} marked '# planted: why', got {len(planted)}")
+        self.line, self.why = planted[0], {number: match[2] for number, match in found.items()}
+        self.lines = [REMARK.sub("", line) for line in lines]
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{number:>2}  {line}".rstrip() for number, line in enumerate(self.lines, 1))
+
+    def judge(self, line: Any) -> None:
+        """Print whether `line` is the number of the wrong line, and why it is or is not. `...`: not yet tried."""
+        if line is ...:
+            print(HOLE)
+        elif line not in range(1, len(self.lines) + 1):
+            print(f"Not yet: expected the number of a line, 1 to {len(self.lines)}, got {line!r}.")
+        elif line == self.line:
+            print(f"Correct: line {line}. {self.why[line]}")
+        else:
+            print(f"Not yet: line {line} is as it should be. {self.why.get(line, '')}".rstrip())
+
+
+def bug(function: Callable[..., Any]) -> Bug:
+    """A planted bug: `function` has one line that ends in `# planted: why it is wrong`, and may have `# right: why`."""
+    return Bug(function)

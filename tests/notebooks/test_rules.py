@@ -97,7 +97,7 @@ def hole_offences(notebook) -> Iterator[str]:
     if len(holes) not in EXERCISES:
         yield f"{len(holes)} exercises, expected {EXERCISES[0]} to {EXERCISES[-1]}"
     for hole in holes:
-        if "..." not in hole.source or "quiz.judge(" not in hole.source:
+        if "..." not in hole.source or ".judge(" not in hole.source:
             yield f"an exercise without a hole and a judge: {first_line(hole)}"
         if not said(hole.outputs).startswith("Not filled in yet"):
             yield f"the hole is not told that it is one: {first_line(hole)}"

@@ -1,4 +1,7 @@
-"""The plugin, on a notebook made for it that is right in some cells and wrong in others: each wrong one fails."""
+"""The plugin, on a notebook made for it that is right in some cells and wrong in others: each wrong one fails.
+
+The natural wrong answers to the exercises of every notebook are counted here too; they run beside the notebooks.
+"""
 
 import subprocess
 import sys
@@ -10,7 +13,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from tutorial_lib import quiz
 
-from .cells import FOLDER
+from .cells import FOLDER, NOTEBOOKS, code_cells, is_exercise
+from .wrong import attempts
 
 
 def cell(source, printed, *tags):
@@ -47,13 +51,13 @@ CELLS = {
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    """(the cell's name in CELLS, "" or "solved") → why it failed, or "" where it passed."""
+    """(the cell's name in CELLS, "", "wrong 1" and so on or "solved") → why it failed, or "" where it passed."""
     folder = tmp_path_factory.mktemp("made")
     cells = [part for parts in CELLS.values() for part in parts]
-    nbformat.write(new_notebook(cells=cells), folder / "made.ipynb")
+    nbformat.write(new_notebook(cells=cells), folder / "00_made.ipynb")
     (folder / "pytest.ini").touch()
     command = [sys.executable, "-m", "pytest", "-c", folder / "pytest.ini", "-p", "tests.notebooks.solutions"]
-    command += ["--nbval-lax", "--nbval-current-env", f"--junitxml={folder}/report.xml", folder / "made.ipynb"]
+    command += ["--nbval-lax", "--nbval-current-env", f"--junitxml={folder}/report.xml", folder / "00_made.ipynb"]
     done = subprocess.run(command, cwd=FOLDER.parent, capture_output=True, text=True)
     assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout + done.stderr
     found = {}
@@ -63,9 +67,12 @@ def results(tmp_path_factory):
     return found
 
 
-def test_every_cell_runs_once_and_each_exercise_is_solved_too(results):
-    solved = [name for name, parts in CELLS.items() if len(parts) == 2]
-    assert list(results) == [(name, how) for name in CELLS for how in ("", "solved") if not how or name in solved]
+def test_every_cell_runs_once_and_each_exercise_is_answered_too(results):
+    exercises = [name for name, parts in CELLS.items() if len(parts) == 2]
+    ways = {name: ["", "solved"] if name in exercises else [""] for name in CELLS}
+    for number in attempts("00_made"):
+        ways[exercises[number - 1]][1:1] = ["wrong 1", "wrong 2"]
+    assert list(results) == [(name, way) for name in CELLS for way in ways[name]]
 
 
 @pytest.mark.parametrize(
@@ -74,6 +81,8 @@ def test_every_cell_runs_once_and_each_exercise_is_solved_too(results):
         ("verdict", ""),
         ("printed anew", ""),
         ("right", ""),
+        ("right", "wrong 1"),
+        ("right", "wrong 2"),
         ("right", "solved"),
         ("sees the solution", ""),
         ("wrong", ""),
@@ -91,6 +100,8 @@ def test_what_is_right_passes(results, cell):
         (("error", ""), "ZeroDivisionError"),
         (("hole that says another thing", ""), "Cell outputs differ"),
         (("wrong", "solved"), "says: 'Not yet: the answer is off by 50 % of its size"),
+        (("wrong", "wrong 1"), "should refuse this with 'exactly twice', but says: 'Correct"),
+        (("wrong", "wrong 2"), "should refuse this with 'exactly twice', but says: 'Not yet"),
         (("right, then wrong", "solved"), "does not call the solution correct"),
         (("not filled in", "solved"), "says: 'Not filled in yet"),
         (("not judged", "solved"), "says: ''"),
@@ -100,3 +111,11 @@ def test_what_is_right_passes(results, cell):
 )
 def test_what_is_wrong_fails(results, cell, message):
     assert message in results[cell]
+
+
+@pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda file: file.stem)
+def test_each_exercise_has_natural_wrong_answers(file):
+    exercises = [cell for cell in code_cells(nbformat.read(file, nbformat.NO_CONVERT)) if is_exercise(cell)]
+    found = attempts(file.stem)
+    assert list(found) == list(range(1, len(exercises) + 1))
+    assert all(len({code for code, _ in tried}) >= 3 and all(words for _, words in tried) for tried in found.values())
