@@ -49,7 +49,9 @@ def with_answers(item: pytest.Item) -> list[pytest.Item]:
     like = dict(cell_num=item.cell_num, cell=item.cell, options=item.options | {"check": False})
     exercises = [cell for cell in code_cells(item.parent.nb) if is_exercise(cell)]
     found = attempts(item.path.stem).get(exercises.index(item.cell) + 1, [])
-    wrong = [WrongCell.from_parent(item.parent, name=f"{item.name}, wrong {n}", **like) for n in range(1, len(found) + 1)]
+    wrong = [
+        WrongCell.from_parent(item.parent, name=f"{item.name}, wrong {n}", **like) for n in range(1, len(found) + 1)
+    ]
     for cell, attempt in zip(wrong, found, strict=True):
         cell.attempt = attempt
     return [item, *wrong, SolutionCell.from_parent(item.parent, name=f"{item.name}, solved", **like)]
