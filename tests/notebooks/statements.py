@@ -6,7 +6,61 @@ STATEMENTS = {notebook: [(a piece of the sentence, as it stands, the assertion i
 STATEMENTS: dict[str, list[tuple[str, str]]] = {
     "00_start_here": [],
     "01_1_diffusion_models": [],
-    "01_2_why_reinforcement_learning": [],
+    "01_2_why_reinforcement_learning": [
+        (
+            "no training point lies there",
+            'assert share["data"] == 0 and share["filtered"] < share["guided, γ = 4"] < 0.5',
+        ),
+        ("Only the fourth crowd has left that end", 'assert share["data"] == 0'),
+        ("and is never larger", "assert all(end < path for _, path, end in rows.values())"),
+        ("more than half of the path KL bought nothing", "assert rows[8][1] > 2 * rows[8][2]"),
+        (
+            "each doubling of γ buys less reward than the one before",
+            "assert (gain > 0).all() and (gain.diff() < 0).all()",
+        ),
+        (
+            "neither filtering nor guidance up to γ = 8",
+            "assert above[0] < 0.16 and above[2] < 0.33 and above[3] < 0.45",
+        ),
+        ("is flat well before the goal", "assert flat and not falls and quadratic(along).diff()[at_line] > 0"),
+        ("both explain more than 97 % of the scores", "assert min(quadratic.R2, linear.R2) > 0.97"),
+        ("at 2 the mean reward is below filtering's", "assert tuned[2.0].reward < rows[1][0].reward"),
+        ("at 0.5 about half of the samples cross", "assert abs(tuned[0.5].above - 0.5) < 0.1"),
+        ("from 0.2 down nearly all", "assert tuned[0.1].above > 0.98 and tuned[0.2].above > 0.9"),
+        ("Most samples cross, into the pretrained model's leak", "assert 0.5 < crossed < bold.above and cut < reached"),
+        ("puts most of its samples above the cut", "assert summary(learned, cut).above > 0.85"),
+        ("lies within 0.15 of RL's curve", "assert max(max(short[name]) for name in asks) < 0.15 < min(short"),
+        (
+            "goes far past the cut",
+            "assert all(max(p.reward for p in rivals[name].values()) > cut + 0.9 for name in asks)",
+        ),
+        ("every score short of the cut", 'assert all(p.reward < cut for name in ("class", "score")'),
+        ("γ = 100 astride it", "assert abs(rows[100][0].reward - cut) < 0.15"),
+        (
+            "every γ lies more than 0.15 below the curve",
+            'assert max(max(short[name]) for name in asks) < 0.15 < min(short["class"])',
+        ),
+        ("best of $n$ needs thousands of draws", "assert 3000 < draws < 30_000 and overshot > 1.3 * kl_star"),
+        ("does not stop where α says", "assert 3000 < draws < 30_000 and overshot > 1.3 * kl_star"),
+        (
+            "promise and truth rise together",
+            "assert (true_well.diff() < 0).all() and (promised_well - true_well).abs().max()",
+        ),
+        (
+            "the truth turns and falls *below the data",
+            "assert outcome[0] < data_reward - 1 and outcome.max() > data_reward + 3",
+        ),
+        (
+            "rises, then ends below the data's",
+            "assert outcome[0] < data_reward - 1 and outcome.max() > data_reward + 3",
+        ),
+        ("its mean stays below the cut", 'assert loud.summaries["guided"].reward < cut'),
+        ("RL flies off the map", 'assert short_cut.outside["RL"] > 0.5'),
+        ("brings the crowd about one h nearer ", "assert 0.5 < louder - loudest < 1.5 and loudest > 6"),
+        ("the loss promises more than $J^\\star$ allows", "assert -last > best_there"),
+        ("Share above the cut", "assert (truth(kept) <= cut).all() and leak.above < 0.06"),
+        ("The exact optimum", "assert report.objective < best_J"),
+    ],
     "02_entropy_regularized_mdps": [
         ("might as well be blind", "assert three[5.0].kl < 0.01 < three[0.2].kl < three[0.01].kl"),
         ("none may exceed $v$", "assert (attained - (v - lost)).abs().max() < 1e-12 and (attained < v).all()"),
