@@ -54,6 +54,8 @@ STATEMENTS: dict[str, list[tuple[str, str]]] = {
             "rises, then ends below the data's",
             "assert outcome[0] < data_reward - 1 and outcome.max() > data_reward + 3",
         ),
+        ("That holds for guidance by the same slope as well", "assert followed[0].reward < data_reward < followed[1]"),
+        ("best of 1,024 is spared", "assert followed[0].reward < data_reward < followed[1].reward"),
         ("its mean stays below the cut", 'assert loud.summaries["guided"].reward < cut'),
         ("RL flies off the map", 'assert short_cut.outside["RL"] > 0.5'),
         ("brings the crowd about one h nearer ", "assert 0.5 < louder - loudest < 1.5 and loudest > 6"),

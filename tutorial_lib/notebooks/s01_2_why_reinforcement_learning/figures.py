@@ -25,6 +25,7 @@ RIVALS: dict[str, tuple[str, str, str, tuple[int, int] | None]] = {
     "slope of r̂": ("guidance by the slope of r̂, α", plots.OTHERS[3], "D", (7, -12)),
     "r̂ = 0": ("conditioned on r̂ = 0 ± 2, 1, 0.5, 0.3", plots.OTHERS[1], "^", None),
     "best of n": ("best of n by r̂", plots.PRETRAINED, "o", (-7, 6)),
+    "trained": ("the trained policy", plots.TUNED, "*", None),
 }
 
 
@@ -88,7 +89,7 @@ def show_rivals(curve: Tensor, rivals: Mapping[str, Mapping[str, Place]], cut: f
     for name, places in rivals.items():
         legend, color, marker, offset = RIVALS[name]
         kl, reward = zip(*places.values(), strict=True)
-        ax.plot(kl, reward, marker, color=color, markersize=6, label=legend, zorder=4)
+        ax.plot(kl, reward, marker, color=color, markersize=10 if marker == "*" else 6, label=legend, zorder=4)
         if offset is not None:
             options: dict[str, Any] = dict(fontsize=9, color=color, ha="left" if offset[0] > 0 else "right")
             for label, at in places.items():
