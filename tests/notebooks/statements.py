@@ -13,6 +13,8 @@ STATEMENTS: dict[str, list[tuple[str, str]]] = {
         ),
         ("Only the fourth crowd has left that end", 'assert share["data"] == 0'),
         ("and is never larger", "assert all(end < path for _, path, end in rows.values())"),
+        ("ends within 0.01 nats of $p_{\\rm pre}$", "assert rivals_study.of_policy(world, pretrained).kl < 0.01"),
+        ("Diversity does fall", "assert study.guided(world, 400.0, n).std(0).norm() < study.guided(world, 0.0, n)"),
         ("more than half of the path KL bought nothing", "assert rows[8][1] > 2 * rows[8][2]"),
         (
             "each doubling of γ buys less reward than the one before",
@@ -80,6 +82,8 @@ STATEMENTS: dict[str, list[tuple[str, str]]] = {
             "$J^\\star$ falls, while the tilt's promise hardly moves",
             "assert (optima.diff() < -0.09).all() and promises.max()",
         ),
+        ("the tilt's nearest in this KL", "assert (promises - optima - costs).abs().max() < 1e-12"),
+        ("on firm ground it gets there", "assert distances[0] < 1e-10"),
         ("further from it the more slip there is", "assert distances[0] < 1e-10 and (distances.diff() > 0.01).all()"),
         ("falls all the way", "assert (values.diff() < 0).all()"),
         ("with slope −KL", "assert ((slope + kls)[1:-1].abs() < 0.02 * kls[1:-1]).all()"),
