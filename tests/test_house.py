@@ -23,7 +23,14 @@ FLOORS = [
     ["amortised.family", "amortised.*", "amortised"],
     ["assets.loader", "assets"],
     ["worlds.world", "worlds.idx", "worlds.plane", "worlds.digits", "worlds.files", "worlds.*", "worlds"],
-    ["recipes.ring", "recipes.adapters", "recipes.amortised_digits", "recipes", "recipes.__main__"],
+    [
+        "recipes.ring",
+        "recipes.adapters",
+        "recipes.amortised_digits",
+        "recipes.soft_ppo_rows",
+        "recipes",
+        "recipes.__main__",
+    ],
     ["plots.maps", "plots.walls", "plots", "widgets", "quiz"],
     ["notebooks.*.study", "notebooks.*_study", "notebooks.*.figures", "notebooks.*.view", "notebooks.*", "notebooks"],
 ]
@@ -39,7 +46,7 @@ LONGER = {
     "algorithms.path_consistency: fine_tune": 57,
     "algorithms.reward_backprop: fine_tune": 42,
     "algorithms.reward_weighted_mle: fine_tune": 47,
-    "algorithms.soft_ppo: fine_tune": 56,
+    "algorithms.soft_ppo: fine_tune": 58,
     "denoisers.pretraining: pretrain": 51,
     "distributions: tilt": 41,
     "exact.soft_values: __init__": 34,
@@ -115,7 +122,7 @@ def import_offences(source: str, module: str, modules: set[str]) -> list[str]:
 
 
 def is_study(module: str) -> bool:
-    return notebook(module) is not None and module.endswith("study")
+    return notebook(module) is not None and module.endswith(("study", ".bugs"))
 
 
 def is_view(module: str) -> bool:
