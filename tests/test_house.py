@@ -23,7 +23,7 @@ FLOORS = [
     ["amortised.family", "amortised.*", "amortised"],
     ["assets.loader", "assets"],
     ["worlds.world", "worlds.idx", "worlds.plane", "worlds.digits", "worlds.files", "worlds.*", "worlds"],
-    ["recipes.ring", "recipes.adapters", "recipes.amortised_digits", "recipes", "recipes.__main__"],
+    ["recipes.ring", "recipes.adapters", "recipes.amortised_digits", "recipes.weighted", "recipes", "recipes.__main__"],
     ["plots.maps", "plots.walls", "plots", "widgets", "quiz"],
     ["notebooks.*.study", "notebooks.*_study", "notebooks.*.figures", "notebooks.*.view", "notebooks.*", "notebooks"],
 ]
@@ -38,7 +38,7 @@ LONGER = {
     "mdp": 305,
     "algorithms.path_consistency: fine_tune": 57,
     "algorithms.reward_backprop: fine_tune": 42,
-    "algorithms.reward_weighted_mle: fine_tune": 47,
+    "algorithms.reward_weighted_mle: fine_tune": 49,
     "algorithms.soft_ppo: fine_tune": 56,
     "denoisers.pretraining: pretrain": 51,
     "distributions: tilt": 41,
