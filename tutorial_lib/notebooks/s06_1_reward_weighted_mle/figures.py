@@ -92,7 +92,7 @@ def show_spending(arms: Arms) -> Figure:
     for i, name in enumerate(arms.names):
         way, _, weights = name.partition(", ")
         color = plots.TUNED if weights == UNIFORM else plots.PRETRAINED
-        band(axes[way == "LoRA"], range(1, T + 1), arms.kl[:, i, 1:], color=color, markersize=2, label=weights)
+        band(axes[int(way == "LoRA")], range(1, T + 1), arms.kl[:, i, 1:], color=color, markersize=2, label=weights)
     for ax, way in zip(axes, ("control", "LoRA"), strict=True):
         ax.set(yscale="log", xlabel="t", xlim=(T, 1), title=f"Where the KL is spent: {way}")
         ax.legend()

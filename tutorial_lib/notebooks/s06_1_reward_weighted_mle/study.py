@@ -9,6 +9,7 @@ five seeds that recipes made beforehand. Shapes: B, n, N samples of p_pre; m gri
 import functools
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -116,9 +117,8 @@ class FewSamples:
 
 
 def few_samples() -> FewSamples:
-    stored = assets.load("few_samples")
-    runs = (stored[name] for name in ("span", "endless", "effective", "offline", "online"))
-    return FewSamples(weighted.ALPHAS, weighted.SIZES, *runs)
+    stored: dict[str, Any] = {**assets.load("few_samples")}
+    return FewSamples(weighted.ALPHAS, weighted.SIZES, **stored)
 
 
 @dataclass(frozen=True)
