@@ -119,7 +119,7 @@ def test_the_kl_of_each_arm_stands_over_its_steps():
         "LoRA, the KL's weights",
         "LoRA, uniform ε-weights",
     )
-    arms = study.Arms(names, torch.rand(2, 4), torch.rand(2, 4, 6, generator=seeded(1)) + 0.1)
+    arms = study.Arms(names, torch.rand(2, 4), torch.rand(2, 4), torch.rand(2, 4, 6, generator=seeded(1)) + 0.1)
     for ax, first, way in zip(figures.show_spending(arms).axes, (0, 2), ("control", "LoRA"), strict=True):
         for i, color in enumerate((plots.PRETRAINED, plots.TUNED)):
             assert_band(ax, i, [1, 2, 3, 4, 5], arms.kl[:, first + i, 1:], color)

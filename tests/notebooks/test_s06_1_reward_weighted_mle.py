@@ -185,7 +185,8 @@ def test_the_arms_shares_are_of_what_the_frontier_has():
     optimum = digits.alpha * ((scores.double() / digits.alpha).logsumexp(0) - math.log(len(scores)))
     expected = (J - scores.double().mean()) / (optimum - scores.double().mean())
     torch.testing.assert_close(arms.share.double(), expected, rtol=1e-4, atol=1e-4)
-    assert arms.kl.shape == (5, 4, 51) and len(arms.names) == 4
+    assert arms.kl.shape == (5, 4, 51) and arms.reward.shape == (5, 4) and len(arms.names) == 4
+    torch.testing.assert_close(arms.nats(2, 4), arms.kl[:, :, 2] + arms.kl[:, :, 3] + arms.kl[:, :, 4])
 
 
 @pytest.mark.parametrize(("alpha", "level"), [(0.5, 0.5), (2.0, 0.3)])

@@ -20,7 +20,7 @@ from ..checks import count
 from ..policies import Policy, TunablePolicy, record
 from ..rewards import Reward
 from ..schedules import NoiseSchedule
-from .loop import Step, Training, path_kl
+from .loop import Step, Training, floored, path_kl
 
 
 def loss(policy: Policy, x_0: Tensor, x_t: Tensor, t: Tensor, weight: Tensor | float = 1.0) -> Tensor:
@@ -101,4 +101,4 @@ def fine_tune(
             objective = loss(policy, x_0[chosen], x_t, t, 1.0 if per_time is None else per_time[t])
             training.descend(objective)
             total += objective.item() / updates
-        yield training.step(total, r, kl, effective=share_of_samples(log_weights.softmax(0)))
+        yield training.step(total, floored(r), kl, effective=share_of_samples(log_weights.softmax(0)))

@@ -123,22 +123,23 @@ def few_samples() -> FewSamples:
 
 @dataclass(frozen=True)
 class Arms:
-    """The recipe `digits_weighted`: the share of J* − J_pre [S, arms], and each step's KL_t [S, arms, T+1]."""
+    """The recipe `digits_weighted`: share of J* − J_pre and reward [S, arms], and each step's KL_t [S, arms, T+1]."""
 
     names: tuple[str, ...]
     share: Tensor
+    reward: Tensor
     kl: Tensor
 
-    def moved(self, least: int) -> Tensor:
-        """Nats of the steps t ≥ least: [S, arms]."""
-        return self.kl[:, :, least:].sum(2)
+    def nats(self, least: int, most: int) -> Tensor:
+        """KL of the steps least ≤ t ≤ most: [S, arms]."""
+        return self.kl[:, :, least : most + 1].sum(2)
 
 
 def digits_arms(bank: Frontier, alpha: float) -> Arms:
     """As shares of what the bank's frontier has at this α."""
     stored, pretrained = assets.load("digits_weighted"), float(bank.rewards.mean())
     share = (stored["objective"] - pretrained) / (bank.at(alpha).objective - pretrained)
-    return Arms(tuple(weighted.ARMS), share, stored["kl"])
+    return Arms(tuple(weighted.ARMS), share, stored["reward"], stored["kl"])
 
 
 def posterior_line(alpha: float, alpha_bar: float, *, rewarded: bool = True) -> Tensor:
