@@ -1,5 +1,7 @@
 """The rows on reward-weighted MLE: each number against a training by hand, on worlds cut down."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -30,11 +32,13 @@ def test_few_samples_are_trainings_from_each_seed(small):
     rows, world = weighted.few_samples(), worlds.ring(6)
     soft = SoftValues(world.pretrained, REWARD, alpha=ALPHA, extent=5.0, grid=81)
     assert float(rows["span"]) == pytest.approx((soft.optimum - soft.pretrained_objective) / ALPHA, rel=1e-5)
-    forms = dict(offline=dict(online=False, effective=1e-6), online=dict(online=True, effective=0.1))
+    forms: dict[str, dict[str, Any]] = dict(
+        offline=dict(online=False, effective=1e-6), online=dict(online=True, effective=0.1)
+    )
     for seed in range(2):
         for form, how in forms.items():
             policy, g = SteeredPolicy(world.pretrained, generator=seeded(seed)), seeded(seed)
-            options = dict(iterations=2, n=N // 2, updates=3, batch=40, **how)
+            options: dict[str, Any] = dict(iterations=2, n=N // 2, updates=3, batch=40, **how)
             history = run(reward_weighted_mle.fine_tune(policy, REWARD, alpha=ALPHA, generator=g, **options))
             J, _ = quiet_objective(policy, REWARD, alpha=ALPHA, n=3000, generator=seeded(1))
             found = rows["offline"][seed, 1, 0] if form == "offline" else rows["online"][seed, 0]
@@ -70,7 +74,9 @@ def test_the_digits_arms_are_trainings_with_and_without_uniform_weights(small):
     weights = reward_weighted_mle.epsilon_weights(world.schedule)
     for arm, (how, per_time) in enumerate((("control", None), ("control", weights), ("lora", None), ("lora", weights))):
         policy = tunable(world.pretrained, how, generator=seeded(1))
-        options = dict(iterations=1, n=8, updates=1, batch=8, effective=0.3, learning_rate=3e-3, per_time=per_time)
+        options: dict[str, Any] = dict(
+            iterations=1, n=8, updates=1, batch=8, effective=0.3, learning_rate=3e-3, per_time=per_time
+        )
         plan = reward_weighted_mle.fine_tune(
             policy, world.reward, alpha=world.alpha, generator=seeded(1), denoised=True, **options
         )
