@@ -1,0 +1,1 @@
+"""notebooks/04_2_what_steps_can_reach.ipynb: a fixed x_T, and steps that must be Gaussian."""
