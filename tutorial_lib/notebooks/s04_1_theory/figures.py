@@ -14,7 +14,8 @@ from torch import Tensor
 from ... import plots
 from .figures_study import Compared, FrontierPoint, Kernel
 
-SHOWN = 3.0  # half a map's side
+SHOWN = 3.4  # half a map's side: of x_0, and below of every x_t
+FAR = 4.5
 LIGHT, DARK = (to_hex(plots.shades(plots.TARGET)(depth)) for depth in (0.28, 0.73))
 SHADES = (LIGHT, plots.TARGET, DARK)  # three exact answers in one panel
 
@@ -30,18 +31,19 @@ def show_gallery(targets: Mapping[tuple[str, float], tuple[Tensor, Tensor]], ext
             ax.set_ylabel(name)
 
 
-def backdrop(ax: Axes, mass: Tensor, extent: float, *, color: str, title: str = "") -> None:
+def backdrop(ax: Axes, mass: Tensor, extent: float, *, color: str, title: str = "", shown: float = SHOWN) -> None:
     """The root of a density, so that small modes show, in few shades, so that points do."""
     image = plots.density(ax, mass.sqrt(), extent=extent, color=color, title=title)
     image.set(cmap=plots.shades(color).resampled(40), alpha=0.7)
-    ax.set(xlim=(-SHOWN, SHOWN), ylim=(-SHOWN, SHOWN))
+    ax.set(xlim=(-shown, shown), ylim=(-shown, shown))
 
 
-def show_marginals(x: Tensor, masses: Mapping[int, Tensor], extent: float) -> None:
-    """Points x[t] on the masses of p*_t [n, n], for several t."""
+def show_marginals(x: Tensor, masses: Mapping[int, Tensor], kl: Mapping[int, float], extent: float) -> None:
+    """Points x[t] on the masses of p*_t [n, n], for several t; above, t and KL(p*_t‖p_pre,t)."""
     _, axes = plt.subplots(1, len(masses), figsize=(11, 2.5))
     for ax, (t, mass) in zip(axes, masses.items(), strict=True):
-        backdrop(ax, mass, extent, color=plots.TARGET, title=f"t = {t}")
+        title = f"t = {t}, KL {abs(kl[t]):.2f}"
+        backdrop(ax, mass, extent, color=plots.TARGET, title=title, shown=FAR)
         plots.samples(ax, x[t], size=3)
 
 
@@ -90,12 +92,17 @@ def show_agreement(ax: Axes, pairs: Mapping[int, tuple[Tensor, Tensor]]) -> None
 def show_distances(
     ax: Axes, names: Sequence[str], exact: Sequence[Compared], gaussian: Sequence[Compared], *, title: str
 ) -> None:
-    """Distances to the target of two samplers, a row a name, on the floor that exact samples have."""
+    """Distances to the target of two samplers, a row a name, on the floor that exact samples have; hollow where the
+    Gaussian steps lie within it, and the test could not tell them."""
     rows = range(len(names))
     floor, spread = ([getattr(found, key) for found in exact] for key in ("floor", "floor_sd"))
     bars: dict[str, Any] = dict(fmt="none", linewidth=7, ecolor=plots.PRETRAINED, alpha=0.35, label="floor ± 4 s.d.")
     ax.errorbar(floor, rows, xerr=[4 * sd for sd in spread], **bars)
-    ax.plot([found.value for found in gaussian], rows, "d", color=plots.TUNED, label="Gaussian steps")
+    told = [d.value > found.floor + 4 * found.floor_sd for d, found in zip(gaussian, exact, strict=True)]
+    for seen, label in ((True, "Gaussian steps, told"), (False, "Gaussian steps, not told")):
+        chosen = [row for row in rows if told[row] == seen]
+        look: dict[str, Any] = dict(color=plots.TUNED, markerfacecolor=plots.TUNED if seen else "white")
+        ax.plot([gaussian[row].value for row in chosen], chosen, "d", label=label, **look)
     ax.plot([found.value for found in exact], rows, "o", color=plots.TARGET, label="exact kernels")
     ax.set(yticks=rows, yticklabels=names, xlim=(0, None), xlabel="sliced Wasserstein distance to the target")
     ax.set_title(title)
@@ -116,3 +123,14 @@ def show_slopes(
     left.set(xlabel="KL* (nats)", ylabel="E*[r], above its value at α = 10", title="Three frontiers …")
     right.set(xlabel="α", ylabel="KL*", title="… and −dJ*/dα (dots) on KL*")
     left.legend()
+
+
+def show_ratios(panels: Sequence[Axes], exponent: Tensor, starts: Mapping[str, tuple[Tensor, Tensor]]) -> None:
+    """log p(x_0)/p_pre(x_0) [n] against r/α [n] with dots as large as p_pre, a panel a start, on lines of slope 1."""
+    low = min(float(ratio.min()) for ratio, _ in starts.values())
+    high = max(float(ratio.max()) for ratio, _ in starts.values())
+    for ax, (title, (ratio, mass)) in zip(panels, starts.items(), strict=True):
+        ax.scatter(exponent, ratio, s=1 + 40 * mass / mass.max(), color=plots.TARGET, linewidths=0)
+        ax.axline((0, float(ratio[exponent.argmin()])), slope=1, color=plots.PRETRAINED, linewidth=1, zorder=0)
+        ax.set(xlabel="r/α", title=title, ylim=(low - 0.3, high + 0.3))
+    panels[0].set_ylabel("log p/$p_{pre}$ of $x_0$")
