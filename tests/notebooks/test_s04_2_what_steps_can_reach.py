@@ -10,11 +10,11 @@ import pytest
 import torch
 from matplotlib.colors import to_rgb
 
-from tutorial_lib import plots
+from tutorial_lib import plots, quiz
 from tutorial_lib.denoisers import ExactDenoiser
 from tutorial_lib.distributions import GaussianMixture
 from tutorial_lib.exact import GaussianOptimum
-from tutorial_lib.notebooks.s04_2_what_steps_can_reach import play, still, study, view
+from tutorial_lib.notebooks.s04_2_what_steps_can_reach import bugs, exercise_study, play, still, study, view
 from tutorial_lib.policies import DenoisingPolicy
 
 from ..plots.artists import points, title
@@ -154,3 +154,31 @@ def test_the_widget_answers_each_of_its_controls():
 def test_settings_that_do_not_exist_are_refused(settings, words):
     with pytest.raises(ValueError, match=words):
         still(**settings)
+
+
+def test_the_matched_means_are_those_of_sampled_paths_weighed_by_their_end():
+    chain, n, g = study.chain(10, 0.1), 40_000, torch.Generator().manual_seed(0)
+    r = study.REWARDS[REWARDS[1]](chain.axis)
+    exact = exercise_study.matched_means(chain, r, 0.2, 4)
+    for i in (60, 130, 180):
+        place = chain.kernels[4][i].multinomial(n, replacement=True, generator=g)
+        x = chain.axis[place]
+        for t in (3, 2, 1):
+            place = chain.kernels[t][place].multinomial(1, generator=g)[:, 0]
+        weights = (r[place] / 0.2).exp()
+        mean = (weights @ x) / weights.sum()
+        error = (weights * (x - mean)).square().sum().sqrt() / weights.sum()
+        assert abs(float(mean - exact[i])) <= 4 * float(error)
+    assert all(quiz.distance(m, exact) > 0.03 for m in exercise_study.wrong_means(chain, r, 0.2, 4).values())
+
+
+def test_the_planted_bug_is_the_only_one():
+    """With σ_t in its place the function returns J_G*."""
+    found, chain = study.answer(T=10, level=0.1, reward=REWARDS[1]), study.chain(10, 0.1)
+    bug, settings = quiz.bug(bugs.gaussian_optimum), (chain.axis, chain.sigma, chain.means, chain.start)
+    assert "cost" in bug.lines[bug.line - 1] and len(bug.lines) <= 25
+    scope: dict = {"Tensor": torch.Tensor}
+    exec("\n".join(bug.lines).replace("away.square()", "(away / sigma[t]).square()"), scope)
+    r = study.REWARDS[REWARDS[1]](chain.axis)
+    assert scope["gaussian_optimum"](*settings, r, 0.2) == pytest.approx(found.objectives[1], abs=3e-3)
+    assert bugs.gaussian_optimum(*settings, r, 0.2) > found.objectives[2] + 0.1
