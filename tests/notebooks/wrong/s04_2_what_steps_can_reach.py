@@ -1,4 +1,4 @@
-"""Natural wrong answers to the exercises of 04_2: wrong theories of the value, a wrong index, lines that hold no bug."""
+"""Natural wrong answers to the exercises of 04_2: wrong theories, a wrong index, lines that hold no bug."""
 
 MEANS = """
 def matched_means(P, axis, r, alpha, t):
