@@ -102,6 +102,7 @@ STATEMENTS: dict[str, list[tuple[str, str]]] = {
             "assert all(max(p.reward for p in rivals[name].values()) > cut + 0.9 for name in asks)",
         ),
         ("every score short of the cut", 'assert all(p.reward < cut for name in ("class", "score")'),
+        ("the score −4, which asks for less than the best data have", 'assert short["score"][0] > 1'),
         ("γ = 100 astride it", "assert abs(rows[100][0].reward - cut) < 0.15"),
         (
             "every γ lies more than 0.15 below the curve",
@@ -131,7 +132,7 @@ STATEMENTS: dict[str, list[tuple[str, str]]] = {
         ("The exact optimum", "assert report.objective < best_J"),
     ],
     "02_entropy_regularized_mdps": [
-        ("might as well be blind", "assert three[5.0].kl < 0.01 < three[0.2].kl < three[0.01].kl"),
+        ("hardly leaves its habit", "assert three[5.0].kl < 0.01 < three[0.2].kl < three[0.01].kl"),
         ("none may exceed $v$", "assert (attained - (v - lost)).abs().max() < 1e-12 and (attained < v).all()"),
         ("The soft maximum lies between", "assert (ref * q).sum() < v < q.max()"),
         ("divided within 10⁻⁶, plain still above 10⁻³", "assert divided < 1e-6 and 1e-3 < plain"),
@@ -141,7 +142,10 @@ STATEMENTS: dict[str, list[tuple[str, str]]] = {
         ("find the same policy, and its $J$ is the soft value", "assert worst < 1e-6"),
         ("walk by walk", "assert len(tilted) == 4**5 and error < 1e-10"),
         ("off every line", "assert on_tilt > 1 and on_any > 1"),
-        ("every dot is back on the line", "assert (height - (walks.returns - solved.values[0, 0] - luck)).abs().max()"),
+        (
+            "every dot is on a line of slope $1/\\alpha$ again",
+            "assert (height - (walks.returns - solved.values[0, 0] - luck)).abs().max()",
+        ),
         ("is more than any policy's $J$", "assert (promises - optima - costs).abs().max() < 1e-12"),
         (
             "$J^\\star$ falls, while the tilt's promise hardly moves",
@@ -155,7 +159,8 @@ STATEMENTS: dict[str, list[tuple[str, str]]] = {
         ("it hugs the pits; with slip 0.1 it spends more time one row higher", "assert visits[0.0][:, 2].sum() <"),
         ("Between 0.2 and 0.25", "assert at_goal[0] > 0.5 > at_goal[1]"),
         ("for more than half of its steps", "assert visits[0.5][0].sum() > 6"),
-        ("a total variation above one half at slip 0.2", "assert distances[3] > 0.5"),
+        ("the total variation is above one half", "assert distances[3] > 0.5 and (cold_walks.probability - cold_tilt)"),
+        ("but not on the orange one", "assert shift > 1"),
     ],
     "03_denoising_as_an_mdp": [
         (

@@ -24,7 +24,7 @@ RIVALS: dict[str, tuple[str, str, str, tuple[int, int] | None]] = {
     "score": ("conditioned on a point's own score, −4, −2, 0", plots.OTHERS[2], "s", None),
     "slope of r̂": ("guidance by the slope of r̂, α", plots.OTHERS[3], "D", (7, -12)),
     "r̂ = 0": ("conditioned on r̂ = 0 ± 2, 1, 0.5, 0.3", plots.OTHERS[1], "^", None),
-    "best of n": ("best of n by r̂", plots.PRETRAINED, "o", (-7, 6)),
+    "best of n": ("best of n by r̂", plots.PRETRAINED, "o", (-7, 10)),
     "trained": ("the trained policy", plots.TUNED, "*", None),
 }
 
