@@ -67,7 +67,7 @@ def test_it_learns_to_tell_pairs_it_has_not_seen_and_leaves_the_pretrained_alone
     assert (winner > loser).float().mean() > 0.5 + 0.5 * (limit - 0.5) and same(before, weights(policy.pretrained))
     assert history[0].objective == pytest.approx(math.log(0.5), abs=1e-6)
     assert history[-1].objective > math.log(0.5) + 0.05
-    assert history[0].kl == 0 and history[-1].kl > 0 and history[-1].extra["right"] > 0.6
+    assert history[-1].kl > 10 * history[0].kl and history[-1].extra["right"] > 0.6
 
 
 def test_bad_pairs_are_refused():
