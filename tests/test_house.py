@@ -43,7 +43,7 @@ LONGER = {
     "denoisers.pretraining: pretrain": 51,
     "distributions: tilt": 41,
     "exact.soft_values: __init__": 34,
-    "guidance.sequential_monte_carlo: sample": 35,
+    "guidance.sequential_monte_carlo: sample": 41,
     "guidance.values: _fit": 49,
     "mdp: grid_world": 40,
     "rewards.learned: train": 41,
