@@ -19,6 +19,14 @@ INKS = {
     MONTE_CARLO: plots.OTHERS[0],
     TWEEDIE: plots.PRETRAINED,
     FLIPPED: plots.ALARM,
+    "none": "black",
+}
+ARMS = {
+    "selected": plots.PRETRAINED,
+    "steered and selected": plots.TUNED,
+    "tempered, too": plots.OTHERS[0],
+    "several guesses": plots.OTHERS[1],
+    "exact v, selected": plots.TARGET,
 }
 
 
@@ -50,3 +58,12 @@ def label_ends(ax: Axes, **spread: float) -> None:
             ax.annotate(
                 name, (x, y), (6, spread.get(name, 0)), textcoords="offset points", va="center", color=line.get_color()
             )
+
+
+def show_rows(ax: Axes, sizes: list[int], rows: Mapping[str, Tensor], inks: Mapping[str, str]) -> None:
+    """Of each row [sizes, seeds], in the order of the inks, the mean over the seeds and their std as bars."""
+    for name in [name for name in inks if name in rows]:
+        mean, spread = rows[name].mean(1), rows[name].std(1)
+        ax.errorbar(sizes, mean, spread, fmt="o-", capsize=3, color=inks[name], label=name)
+    ax.set_xscale("log", base=2)
+    ax.set_xticks(sizes, [str(n) for n in sizes])
