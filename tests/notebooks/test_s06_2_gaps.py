@@ -123,12 +123,9 @@ def test_rows_are_drawn_with_their_spread():
     for container in ax.containers:
         line, _, (bars,) = container.lines
         row = rows[container.get_label()]
-        np.testing.assert_allclose(line.get_ydata(), row.mean(1))
-        np.testing.assert_allclose(
-            [end[:, 1] for end in bars.get_segments()],
-            np.stack([row.mean(1) - row.std(1), row.mean(1) + row.std(1)], 1),
-            rtol=1e-6,
-        )
+        np.testing.assert_allclose([float(y) for y in line.get_ydata()], row.mean(1))
+        ends = torch.stack([row.mean(1) - row.std(1), row.mean(1) + row.std(1)], 1)
+        np.testing.assert_allclose(np.stack(bars.get_segments())[:, :, 1].astype(float), ends, rtol=1e-6)
         assert line.get_color() == figures.INKS[container.get_label()]
     plt.close(figure)
 
@@ -150,3 +147,24 @@ def test_the_planted_bug_is_the_only_one():
     z = (claimed["mended"] - soft.tilted_optimum / disc.alpha).exp()
     assert abs(z.mean() - 1) < 4 * z.std() / 40**0.5
     assert disc.alpha * claimed["wrong"].mean() > 2 * soft.tilted_optimum
+
+
+def test_gaps_are_drawn_one_by_one_and_together():
+    first, second = torch.tensor([-1.0, -2.0, -3.0]), torch.tensor([1.0, 4.0, 9.0])
+    figure = figures.show_gaps(first, second, "Two gaps")
+    lines = {line.get_label()[0]: line for line in figure.axes[0].lines[:3]}
+    for name, row in (("1", first), ("2", second), ("b", first + second)):
+        assert list(lines[name].get_xdata()) == [1, 2, 3]
+        np.testing.assert_allclose([float(y) for y in lines[name].get_ydata()], row)
+    assert figure.axes[0].get_title(loc="left") == "Two gaps" or figure.axes[0].get_title() == "Two gaps"
+    plt.close(figure)
+
+
+def test_pairs_are_bars_with_their_numbers():
+    figure = figures.show_pairs({"a": (0.3, 0.01), "b": (-0.001, 0.002)}, {"a": (0.1, 0.0), "b": (0.02, 0.0)}, "Bars")
+    (ax,) = figure.axes
+    assert [[bar.get_width() for bar in bars] for bars in ax.containers] == [[0.3, 0.0], [0.1, 0.02]]
+    assert [text.get_text() for text in ax.texts] == ["30.0 ± 1.0 %", "-0.1 ± 0.2 %", "10.0 ± 0.0 %", "2.0 ± 0.0 %"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["a", "b"]
+    assert all(lower.get_y() < upper.get_y() for lower, upper in zip(*ax.containers, strict=True))
+    plt.close(figure)

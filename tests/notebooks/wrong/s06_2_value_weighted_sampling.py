@@ -50,8 +50,8 @@ WRONG = {
         (CROWD.format(answer="log_z.exp().mean()"), "Z itself"),
     ],
     3: [
-        ("line = 12\nbug.judge(line)", "line 12 is as it should be"),
-        ("line = 16\nbug.judge(line)", "line 16 is as it should be"),
-        ("line = 18\nbug.judge(line)", "they count alike"),
+        ("line = 6\nbug.judge(line)", "line 6 is as it should be"),
+        ("line = 10\nbug.judge(line)", "line 10 is as it should be"),
+        ("line = 12\nbug.judge(line)", "they count alike"),
     ],
 }

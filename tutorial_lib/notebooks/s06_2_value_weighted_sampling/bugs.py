@@ -1,21 +1,13 @@
 """A crowd that runs and is wrong in one line (§6.2), for the reader to find."""
 
 import math
-from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from ...policies import DenoisingPolicy
 
-
-def crowd(
-    pretrained: DenoisingPolicy,
-    value: Callable[[Tensor, int], Tensor],
-    alpha: float,
-    n: int,
-    generator: torch.Generator,
-) -> tuple[Tensor, Tensor]:
+def crowd(pretrained: Any, value: Any, alpha: float, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     x, v = torch.randn(n, 2, generator=generator), torch.zeros(n)
     log_w, log_z = torch.zeros(n), torch.zeros(())
     for t in range(pretrained.schedule.T, -1, -1):
