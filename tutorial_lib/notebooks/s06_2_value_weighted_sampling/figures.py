@@ -92,7 +92,11 @@ def show_pairs(
     for shift, found, color in ((-0.2, guessed, plots.PRETRAINED), (0.2, exact, plots.TARGET)):
         lengths = [max(value, 0.0) for value, _ in found.values()]
         bars = ax.barh([i + shift for i in range(len(found))], lengths, height=0.36, color=color)
-        ax.bar_label(bars, [f"{100 * value:.1f} ± {100 * error:.1f} %" for value, error in found.values()], padding=4)
+        ax.bar_label(
+            bars,
+            [f"{round(100 * value, 1) + 0:.1f} ± {100 * error:.1f} %" for value, error in found.values()],
+            padding=4,
+        )
     ax.set_yticks(range(len(guessed)), list(guessed))
     ax.set(xlim=(0, 1.3 * max(value for value, _ in guessed.values())), xlabel="regret", title=title)
     ax.invert_yaxis()
