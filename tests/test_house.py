@@ -20,10 +20,19 @@ FLOORS = [
     ["exact.chain", "exact.soft_values", "exact.*", "exact"],
     ["metrics.report", "metrics.distances", "metrics.diversity", "metrics.*", "metrics"],
     ["algorithms.loop", "algorithms.values", "algorithms.*", "algorithms", "guidance.values", "guidance.*", "guidance"],
+    ["settings.offline", "settings.online", "settings.*", "settings"],
     ["amortised.family", "amortised.*", "amortised"],
     ["assets.loader", "assets"],
     ["worlds.world", "worlds.idx", "worlds.plane", "worlds.digits", "worlds.files", "worlds.*", "worlds"],
-    ["recipes.ring", "recipes.adapters", "recipes.amortised_digits", "recipes.crowds", "recipes", "recipes.__main__"],
+    [
+        "recipes.ring",
+        "recipes.adapters",
+        "recipes.amortised_digits",
+        "recipes.applied_tilts",
+        "recipes.crowds",
+        "recipes",
+        "recipes.__main__",
+    ],
     ["plots.maps", "plots.walls", "plots", "widgets", "quiz"],
     ["notebooks.*.study", "notebooks.*_study", "notebooks.*.figures", "notebooks.*.view", "notebooks.*", "notebooks"],
 ]
@@ -36,6 +45,7 @@ MODULE_LINES, FUNCTION_LINES = 250, 30
 LONGER = {
     "distributions": 265,
     "mdp": 305,
+    "algorithms.direct_preference: fine_tune": 31,
     "algorithms.path_consistency: fine_tune": 57,
     "algorithms.reward_backprop: fine_tune": 42,
     "algorithms.reward_weighted_mle: fine_tune": 47,
@@ -47,6 +57,7 @@ LONGER = {
     "guidance.values: _fit": 49,
     "mdp: grid_world": 40,
     "rewards.learned: train": 41,
+    "settings.online: run": 49,
     "worlds.files: images": 33,
 }
 

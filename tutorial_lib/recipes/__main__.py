@@ -2,7 +2,7 @@
 
 Each denoiser is pretrained by `training.pretrain` from a fixed seed; the banks are drawn from the finished digits
 policy and scored by its rewards, one of which needs the classifier. What is fine-tuned has its recipes in `ring`,
-`adapters` and `amortised_digits`; rows that take long, of a page, in `crowds`.
+`adapters` and `amortised_digits`, what it was measured to apply in `applied_tilts`; the rows of 06_2 are in `crowds`.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from ..rewards import ImageClassifier, query
 from ..rewards.learned import train
 from ..worlds.digits import untrained_digits
 from ..worlds.plane import SAMPLERS, untrained
-from . import adapters, amortised_digits, crowds, ring
+from . import adapters, amortised_digits, applied_tilts, crowds, ring
 
 POINTS: dict[str, Any] = dict(seed=0, steps=15000, batch=1024, learning_rate=1e-2)
 RECIPES: dict[str, dict[str, Any]] = {
@@ -37,8 +37,8 @@ RECIPES: dict[str, dict[str, Any]] = {
     "digits_bank": dict(data="samples of the digits asset", seed=0, samples=16384),
     "digits_rewards": dict(data="rewards of samples of the digits asset", seed=1, samples=65536),
 }
-OTHERS = (ring, adapters, amortised_digits, crowds)
-for kind in OTHERS:
+TUNED = (ring, adapters, amortised_digits, applied_tilts, crowds)
+for kind in TUNED:
     RECIPES |= kind.RECIPES
 DENOISER, CLASSIFIER = dict(denoiser="digits"), dict(classifier="digit_classifier")
 MADE_FROM = dict(digits_bank=DENOISER, digits_rewards=DENOISER | CLASSIFIER)  # whose hashes the recipe keeps
@@ -133,7 +133,7 @@ def save_drawn(name: str, tensors: dict[str, Tensor], start: float) -> None:
 
 
 def make(name: str) -> None:
-    for kind in OTHERS:
+    for kind in TUNED:
         if name in kind.RECIPES:
             return kind.make(name, command(name))
     MAKERS[name]() if name in MAKERS else make_denoiser(name)
