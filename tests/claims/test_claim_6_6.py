@@ -21,7 +21,7 @@ CLAIM = dict(
     section="§6.2",
     statement="Derivative-free forms reach the target of a discontinuous reward: sequential Monte Carlo's regret falls "
     "with its particles whatever the v, faster for a better v, and resampling costs it distinct ancestors; SVDD needs "
-    "a good v, and with Tweedie's or none no number of candidates helps",
+    "a good v, and with Tweedie's or none it stays far from the target",
     notebook="06_2_value_weighted_sampling",
     function="tutorial_lib.guidance.sequential_monte_carlo.sample",
 )

@@ -11,6 +11,8 @@ from tutorial_lib.denoisers import MLPDenoiser, initial_weights
 from tutorial_lib.exact import SoftValues
 from tutorial_lib.guidance import classifier_free, sequential_monte_carlo, value_weighted
 from tutorial_lib.guidance.sequential_monte_carlo import Particles, systematic
+from tutorial_lib.guidance.value_weighted import ValueWeightedPolicy
+from tutorial_lib.guidance.values import Tweedie
 from tutorial_lib.policies import DenoisingPolicy, Trajectory, rollout
 from tutorial_lib.rewards import disc, peak
 from tutorial_lib.schedules import NoiseSchedule
@@ -52,6 +54,16 @@ BY_VALUE: dict[str, Callable] = {
     "sequential_monte_carlo": sequential_monte_carlo.sample,
     "svdd": functools.partial(sequential_monte_carlo.svdd, candidates=3),
 }
+
+
+def steered(pretrained, value, **options):
+    """Sequential Monte Carlo on the steps of Algorithm 4, with a value that counts more and more."""
+    proposal = ValueWeightedPolicy(pretrained, value, alpha=options["alpha"])
+    temper = [1 - t / pretrained.schedule.T for t in range(pretrained.schedule.T + 1)]
+    return sequential_monte_carlo.sample(pretrained, value, proposal=proposal, temper=temper, **options)
+
+
+BY_VALUE["steered"] = steered
 SAMPLERS: dict[str, Callable] = {
     **{name: functools.partial(sample, value=Bowl(), alpha=ALPHA) for name, sample in BY_VALUE.items()},
     "classifier_free": functools.partial(classifier_free.sample, conditional=learned(1)),
@@ -124,9 +136,11 @@ class Asked:
         ("value_weighted", [5, 4, 3, 2, 1, 0]),
         ("sequential_monte_carlo", [6, 5, 4, 3, 2, 1, 0]),
         ("svdd", [5, 4, 3, 2, 1, 0]),
+        ("steered", [6, 5, 5, 4, 4, 3, 3, 2, 2, 1, 1, 0, 0]),
     ],
 )
 def test_the_value_is_asked_once_a_step_about_where_the_step_goes(name, times):
+    """Once for its slope and once for itself where both steer."""
     value = Asked(Bowl())
     BY_VALUE[name](learned(), value, alpha=ALPHA, n=5, generator=seeded(0))
     assert value.times == times
@@ -164,6 +178,12 @@ def test_a_bad_threshold_is_refused(share):
         sequential_monte_carlo.sample(learned(), Bowl(), alpha=ALPHA, n=3, resample_below=share, generator=seeded(0))
 
 
+@pytest.mark.parametrize("temper", [[], [1.0] * T, [0.5] * (T + 1), [1.0, -0.1] + [0.0] * (T - 1)])
+def test_bad_shares_are_refused(temper):
+    with pytest.raises(ValueError, match=rf"temper must (hold T \+ 1 = {T + 1} shares|be a finite number ≥ 0)"):
+        sequential_monte_carlo.sample(learned(), Bowl(), alpha=ALPHA, n=3, temper=temper, generator=seeded(0))
+
+
 @pytest.mark.parametrize("sample", [BY_VALUE["sequential_monte_carlo"], BY_VALUE["svdd"]])
 def test_a_nan_value_is_refused(sample):
     with pytest.raises(ValueError, match=r"finite numbers .* with NaN or infinity"):
@@ -199,6 +219,90 @@ def test_the_mean_weight_is_unbiased_whatever_the_value(n, name, reward_name):
     )
     z = path.log_z.double().exp()
     assert abs(z.mean() - math.exp(soft(reward_name).tilted_optimum / ALPHA)) < 4 * z.std() / len(z) ** 0.5
+
+
+FADING = [1 - t / T for t in range(T + 1)]
+
+
+class Pushed(ValueWeightedPolicy):
+    """Pretrained steps, each pushed along a share of Tweedie's slope; against it where the share is negative."""
+
+    def __init__(self, share):
+        super().__init__(ring(T), Tweedie(ring(T), RING_REWARD), alpha=ALPHA)
+        self.share = share
+
+    def proposal(self, x_t, t):
+        rho, u = super().proposal(x_t, t)
+        return rho, self.share * u
+
+
+@pytest.mark.parametrize(("share", "temper"), [(0.3, None), (-0.1, None), (0, FADING), (0.5, FADING)])
+@pytest.mark.parametrize("n", [1, 16])
+def test_the_mean_weight_is_unbiased_whatever_the_steps_and_shares(n, share, temper):
+    options: dict = dict(alpha=ALPHA, n=n, clouds=16_000 // n, proposal=Pushed(share), temper=temper)
+    path = sequential_monte_carlo.sample(ring(T), soft(), generator=seeded(1), **options)
+    z = path.log_z.double().exp()
+    assert abs(z.mean() - math.exp(soft().tilted_optimum / ALPHA)) < 4 * z.std() / len(z) ** 0.5
+
+
+@pytest.mark.parametrize(("share", "temper"), [(0.3, None), (-0.1, None), (0.5, FADING)])
+def test_the_cloud_keeps_its_aim_whatever_the_steps_and_shares(share, temper):
+    x = rollout(ring(T), 400_000, generator=seeded(2)).x_0.double()
+    mean = (RING_REWARD(x) / ALPHA).softmax(0) @ x
+    options: dict = dict(alpha=ALPHA, n=500, clouds=40, proposal=Pushed(share), temper=temper)
+    cloud = sequential_monte_carlo.sample(ring(T), soft(), generator=seeded(3), **options)
+    means = cloud.x_0.double().reshape(40, 500, 2).mean(1)
+    assert ((means.mean(0) - mean).abs() < 4 * means.std(0) / 40**0.5 + 0.01).all()
+
+
+def test_steps_by_the_exact_slope_leave_the_weights_nearly_even():
+    options: dict = dict(alpha=ALPHA, n=64, clouds=20)
+    proposal = ValueWeightedPolicy(ring(T), soft(), alpha=ALPHA)
+    chosen = sequential_monte_carlo.sample(ring(T), soft(), generator=seeded(2), **options)
+    both = sequential_monte_carlo.sample(ring(T), soft(), generator=seeded(2), proposal=proposal, **options)
+    assert both.effective.mean() > 0.7 > chosen.effective.mean()
+
+
+def test_one_steered_particle_is_algorithm_4_and_pays_its_log_ratio():
+    """n = 1: nothing is chosen, log Ẑ = r/α − log p/p_pre of the path. With λ_t = 0 on the way it is p_pre's path."""
+    proposal = ValueWeightedPolicy(ring(T), Bowl(), alpha=ALPHA)
+    value = Asked(lambda x, t: Bowl()(x, t) if t else RING_REWARD(x))
+    options: dict = dict(alpha=ALPHA, n=1, clouds=50, proposal=proposal)
+    path = sequential_monte_carlo.sample(ring(T), value, generator=seeded(3), **options)
+    expected = RING_REWARD(path.x_0) / ALPHA - proposal.log_ratio(path).sum(0)
+    torch.testing.assert_close(path.log_z, expected, atol=1e-3, rtol=1e-4)
+    off = sequential_monte_carlo.sample(ring(T), value, generator=seeded(3), temper=[1.0] + [0.0] * T, **options)
+    assert torch.allclose(ring(T).log_ratio(off).sum(0), torch.zeros(50))
+    z = (off.x[1:-1] - torch.stack([ring(T).mean(off.x[t], t) for t in range(2, T + 1)])).flatten(1)
+    assert ((z.std(1) / ring(T).schedule.sigma[2:] - 1).abs() < 0.3).all()
+    torch.testing.assert_close(
+        off.log_z, RING_REWARD(off.x_0) / ALPHA - proposal_paid(proposal, off), atol=1e-3, rtol=0
+    )
+
+
+def proposal_paid(proposal, path):
+    """log p/p_pre of the last step alone: [B]."""
+    rho, u = proposal.proposal(path.x[1], 1)
+    z = (path.x[0] - rho) / proposal.schedule.sigma[1]
+    return (u * z - u.square() / 2).sum(1)
+
+
+def test_shares_of_one_are_no_tempering_and_the_pretrained_steps_no_proposal():
+    options: dict = dict(alpha=ALPHA, n=40)
+    same: dict = dict(temper=[1.0] * (T + 1), proposal=ring(T))
+    plain, told = (
+        sequential_monte_carlo.sample(ring(T), Bowl(), generator=seeded(0), **options, **more) for more in ({}, same)
+    )
+    assert torch.equal(plain.x, told.x) and torch.equal(plain.log_z, told.log_z)
+
+
+def test_a_tempered_value_is_that_share_of_it():
+    options: dict = dict(alpha=ALPHA, n=40)
+    plain = sequential_monte_carlo.sample(
+        ring(T), lambda x, t: FADING[t] * Bowl()(x, t), generator=seeded(0), **options
+    )
+    told = sequential_monte_carlo.sample(ring(T), Bowl(), temper=FADING, generator=seeded(0), **options)
+    assert torch.allclose(plain.x, told.x, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["exact", "none", "wrong"])

@@ -7,7 +7,7 @@ from tutorial_lib.denoisers import ExactDenoiser
 from tutorial_lib.distributions import GaussianMixture
 from tutorial_lib.guidance import values
 from tutorial_lib.guidance.value_weighted import ValueWeightedPolicy, sample
-from tutorial_lib.guidance.values import LearnedValue, Tweedie
+from tutorial_lib.guidance.values import LearnedValue, SampledTweedie, Tweedie
 from tutorial_lib.policies import DenoisingPolicy, rollout
 from tutorial_lib.rewards import QueryCounter, disc, peak
 from tutorial_lib.schedules import NoiseSchedule
@@ -47,7 +47,11 @@ def closed_form(pretrained, x, t):
 @pytest.fixture(scope="module")
 def fitted():
     make = {fit.__name__: fit(gaussian(), linear, alpha=ALPHA, generator=seeded(0), iterations=400) for fit in FITS}
-    return {**make, "tweedie": Tweedie(gaussian(), linear)}
+    return {**make, "tweedie": Tweedie(gaussian(), linear), "sampled": sampled(gaussian(), linear)}
+
+
+def sampled(pretrained, reward, **options):
+    return SampledTweedie(pretrained, reward, **{"alpha": ALPHA, "pairs": 5, "generator": seeded(7), **options})
 
 
 @pytest.mark.parametrize("name", ["monte_carlo", "soft_q"])
@@ -67,7 +71,50 @@ def test_tweedie_misses_what_the_spread_of_x_0_adds(fitted):
     assert (fitted["tweedie"](x, T) < closed_form(gaussian(), x, T)).all()
 
 
-@pytest.mark.parametrize("name", ["monte_carlo", "soft_q", "tweedie"])
+@pytest.mark.parametrize("t", [1, 4, 9])
+def test_many_samples_of_the_posterior_close_both_gaps(t):
+    """For Gaussian data of the given std the samples follow p(x_0|x_t), and v = E[r] + Var[r]/2α in continuous time."""
+    x, level = torch.randn(6, 2, generator=seeded(8)), float(gaussian().schedule.alpha_bar[t])
+    total = level * STD**2 + 1 - level
+    x_0 = MEAN + level**0.5 * STD**2 / total * (x - level**0.5 * MEAN)
+    expected = x_0 @ SLOPE + STD**2 * (1 - level) / total * SLOPE.square().sum() / (2 * ALPHA)
+    found = sampled(gaussian(), linear, pairs=20_000, std=STD)(x, t)
+    torch.testing.assert_close(found, expected, atol=2e-3, rtol=0)
+
+
+def test_a_large_alpha_is_the_plain_average_which_tweedie_has_for_a_linear_reward():
+    x = torch.randn(6, 2, generator=seeded(8))
+    plain = sampled(gaussian(), linear, alpha=1e4)(x, 7)
+    torch.testing.assert_close(plain, Tweedie(gaussian(), linear)(x, 7), atol=1e-2, rtol=0)
+    bent = sampled(gaussian(), peak((0.0, 0.0)), alpha=1e4, pairs=20_000)(x, 7)
+    spread = 2 * float(gaussian().schedule.noise[7])  # of two coordinates, for data of std 1
+    torch.testing.assert_close(bent, Tweedie(gaussian(), peak((0.0, 0.0)))(x, 7) - spread, atol=0.05, rtol=0)
+
+
+def test_the_samples_are_drawn_once_and_by_the_generator_alone():
+    x, other = torch.randn(4, 2, generator=seeded(3)), sampled(ring(6), RING_REWARD, generator=seeded(8))
+    first, second = (sampled(ring(6), RING_REWARD) for _ in range(2))
+    assert torch.equal(first(x, 4), first(x, 4)) and torch.equal(first(x, 4), second(x, 4))
+    assert not torch.allclose(first(x, 4), other(x, 4), atol=1e-3)
+    reward = QueryCounter(RING_REWARD)
+    sampled(ring(6), reward, pairs=3)(x, 4)
+    assert reward.queries == 2 * 3 * 4
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (dict(alpha=0.0), r"alpha must be a finite number > 0, got 0\.0"),
+        (dict(pairs=0), "pairs must be a whole number ≥ 1, got 0"),
+        (dict(std=-1.0), r"std must be a finite number > 0, got -1\.0"),
+    ],
+)
+def test_bad_options_of_several_samples_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        sampled(ring(6), linear, **options)
+
+
+@pytest.mark.parametrize("name", ["monte_carlo", "soft_q", "tweedie", "sampled"])
 @pytest.mark.parametrize("t", [1, 4, 10])
 def test_the_slope_is_that_of_the_value(name, t, fitted):
     x, h = torch.randn(6, 2, generator=seeded(2)), 1e-2
@@ -76,7 +123,7 @@ def test_the_slope_is_that_of_the_value(name, t, fitted):
     assert torch.allclose(fitted[name].grad(x, t), slope.detach(), atol=5e-3)
 
 
-@pytest.mark.parametrize("name", ["monte_carlo", "soft_q", "tweedie"])
+@pytest.mark.parametrize("name", ["monte_carlo", "soft_q", "tweedie", "sampled"])
 def test_many_times_at_once_are_the_same_one_by_one(name, fitted):
     x, t = torch.randn(4, 2, generator=seeded(3)), torch.tensor([0, 7, 1, 10])
     one_by_one = [fitted[name](row.unsqueeze(0), int(at)) for row, at in zip(x, t, strict=True)]

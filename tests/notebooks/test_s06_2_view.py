@@ -262,5 +262,5 @@ def test_labels_stand_at_the_ends_of_their_lines():
 
 
 def test_every_estimator_has_a_colour_of_its_own_and_the_wrong_one_alarms():
-    assert set(figures.INKS) == set(study.ESTIMATORS) and len(set(figures.INKS.values())) == 5
+    assert set(figures.INKS) == {*study.ESTIMATORS, "none"} and len(set(figures.INKS.values())) == 6
     assert figures.INKS[study.EXACT] == plots.TARGET and figures.INKS[study.FLIPPED] == plots.ALARM

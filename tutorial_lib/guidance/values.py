@@ -1,10 +1,11 @@
 r"""Estimators of the soft value v_t for value-weighted sampling and its derivative-free forms (§6.2).
 
     Tweedie       v_t(x_t) ≈ r(x̂_0(x_t, t))                  no training; right only where x_0 is all but known
+    sampled       v_t(x_t) ≈ α log mean_m exp(r(x̂_0 + s_t ε_m)/α)    no training, several x_0 about Tweedie's
     Monte Carlo   exp(v_t/α) = E_pre[exp(r(x_0)/α) | x_t]     regression on the rewards that pretrained paths end in
     soft Q        exp(v_t/α) = E_pre[exp(v_{t−1}/α) | x_t]    regression on the value one step ahead, v_0 = r
 
-Both expectations are fitted in units of α, f = v/α against an outcome y, by the LINEX loss (Varian 1975)
+The last two are fitted in units of α, f = v/α against an outcome y, by the LINEX loss (Varian 1975)
 
     ℓ(f, y) = e^{y−f} − (y − f) − 1,     dE[ℓ]/df = 0  ⇔  e^f = E[e^y],
 
@@ -13,6 +14,8 @@ one sees little beyond the few states where e^f is largest; in ℓ every state c
 """
 
 import copy
+import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -34,20 +37,63 @@ class Tweedie:
 
     def __call__(self, x: Tensor, t: int | Tensor) -> Tensor:
         """[B, …], t in 0..T, a number or [B] → [B]."""
-        return query(self.reward, self._guess(x, t))
+        return query(self.reward, denoised(self.pretrained, x, t))
 
     def grad(self, x: Tensor, t: int | Tensor) -> Tensor:
         """∇_x r(x̂_0(x, t)): [B, …] → [B, …]. ValueError for a reward without a gradient."""
         with torch.enable_grad():
             x = x.detach().requires_grad_()
-            return torch.autograd.grad(query_slope(self.reward, self._guess(x, t)).sum(), x)[0]
+            return torch.autograd.grad(query_slope(self.reward, denoised(self.pretrained, x, t)).sum(), x)[0]
 
-    def _guess(self, x: Tensor, t: int | Tensor) -> Tensor:
-        """x̂_0(x, t), which is x itself at t = 0."""
-        self.pretrained.schedule.check(t, least=0)
-        at = torch.as_tensor(t, device=x.device)
-        known = (at == 0).reshape(-1, *[1] * (x.ndim - 1))
-        return torch.where(known, x, self.pretrained.denoiser(x, at.clamp_min(1)))
+
+class SampledTweedie:
+    """v_t(x) ≈ α log mean_m exp(r(x̂_0 ± s_t ε_m)/α): 2·`pairs` reward queries, one pass through the denoiser.
+
+    The samples stand for p(x_0|x_t), as in LGD-MC (Song et al. 2023): Gaussian around x̂_0, and as wide as that law is
+    for Gaussian data of std s, s_t² = s² (1−ᾱ_t)/(s² ᾱ_t + 1−ᾱ_t). The ε_m are drawn once, so that v has a slope. A
+    large alpha gives the plain average of r.
+    """
+
+    def __init__(
+        self,
+        pretrained: DenoisingPolicy,
+        reward: Reward,
+        *,
+        alpha: float,
+        pairs: int = 32,
+        std: float = 1.0,
+        generator: torch.Generator,
+    ):
+        self.pretrained, self.reward = pretrained, reward
+        self.alpha, self.variance = positive("alpha", alpha), positive("std", std) ** 2
+        device = pretrained.schedule.sigma.device
+        noise = torch.randn(count("pairs", pairs), 1, *pretrained.shape, device=device, generator=generator)
+        self.noise = torch.cat([noise, -noise])
+
+    def __call__(self, x: Tensor, t: int | Tensor) -> Tensor:
+        """[B, …], t in 0..T, a number or [B] → [B]."""
+        return self._value(x, t, query)
+
+    def grad(self, x: Tensor, t: int | Tensor) -> Tensor:
+        """∇v_t(x): [B, …] → [B, …]. ValueError for a reward without a gradient."""
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            return torch.autograd.grad(self._value(x, t, query_slope).sum(), x)[0]
+
+    def _value(self, x: Tensor, t: int | Tensor, ask: Callable[[Reward, Tensor], Tensor]) -> Tensor:
+        level = self.pretrained.schedule.at("alpha_bar", t, x)
+        spread = (self.variance * (1 - level) / (self.variance * level + 1 - level)).sqrt()
+        x_0 = denoised(self.pretrained, x, t) + spread * self.noise  # [2·pairs, B, …]
+        r = ask(self.reward, x_0.flatten(0, 1)).reshape(x_0.shape[:2])
+        return self.alpha * ((r / self.alpha).logsumexp(0) - math.log(len(r)))
+
+
+def denoised(pretrained: DenoisingPolicy, x: Tensor, t: int | Tensor) -> Tensor:
+    """x̂_0(x, t), which is x itself at t = 0: [B, …] → [B, …]."""
+    pretrained.schedule.check(t, least=0)
+    at = torch.as_tensor(t, device=x.device)
+    known = (at == 0).reshape(-1, *[1] * (x.ndim - 1))
+    return torch.where(known, x, pretrained.denoiser(x, at.clamp_min(1)))
 
 
 class LearnedValue:

@@ -19,6 +19,14 @@ INKS = {
     MONTE_CARLO: plots.OTHERS[0],
     TWEEDIE: plots.PRETRAINED,
     FLIPPED: plots.ALARM,
+    "none": "black",
+}
+ARMS = {
+    "selected": plots.PRETRAINED,
+    "steered and selected": plots.TUNED,
+    "tempered, too": plots.OTHERS[0],
+    "several guesses": plots.OTHERS[1],
+    "exact v, selected": plots.TARGET,
 }
 
 
@@ -50,3 +58,46 @@ def label_ends(ax: Axes, **spread: float) -> None:
             ax.annotate(
                 name, (x, y), (6, spread.get(name, 0)), textcoords="offset points", va="center", color=line.get_color()
             )
+
+
+def show_rows(ax: Axes, sizes: list[int], rows: Mapping[str, Tensor], inks: Mapping[str, str]) -> None:
+    """Of each row [sizes, seeds], in the order of the inks, the mean over the seeds and their std as bars."""
+    for name in [name for name in inks if name in rows]:
+        mean, spread = rows[name].mean(1), rows[name].std(1)
+        ax.errorbar(sizes, mean, spread, fmt="o-", capsize=3, color=inks[name], label=name)
+    ax.set_xscale("log", base=2)
+    ax.set_xticks(sizes, [str(n) for n in sizes])
+
+
+def show_gaps(first: Tensor, second: Tensor, title: str) -> Figure:
+    """The mean of either gap between r(x̂_0) and v, and of both, at t = 1..T: [T] each, in units of α."""
+    figure, ax = plt.subplots(figsize=(7.5, 3.4))
+    for line, color, label in (
+        (first, plots.PRETRAINED, "1: E[r] − r(x̂_0)"),
+        (second, plots.TUNED, "2: α log E[exp(r/α)] − E[r]"),
+        (first + second, plots.TARGET, "both: v − r(x̂_0)"),
+    ):
+        ax.plot(range(1, len(line) + 1), line, color=color, label=label)
+    ax.axhline(0, color="black", linewidth=0.6)
+    ax.set(xlabel="t", ylabel="mean gap, in α", title=title)
+    ax.legend()
+    return figure
+
+
+def show_pairs(
+    guessed: Mapping[str, tuple[float, float]], exact: Mapping[str, tuple[float, float]], title: str
+) -> Figure:
+    """For each setting two bars with their errors: the regret of steering by Tweedie's guess, and by the exact v."""
+    figure, ax = plt.subplots(figsize=(7.5, 3.2))
+    for shift, found, color in ((-0.2, guessed, plots.PRETRAINED), (0.2, exact, plots.TARGET)):
+        lengths = [max(value, 0.0) for value, _ in found.values()]
+        bars = ax.barh([i + shift for i in range(len(found))], lengths, height=0.36, color=color)
+        ax.bar_label(
+            bars,
+            [f"{round(100 * value, 1) + 0:.1f} ± {100 * error:.1f} %" for value, error in found.values()],
+            padding=4,
+        )
+    ax.set_yticks(range(len(guessed)), list(guessed))
+    ax.set(xlim=(0, 1.3 * max(value for value, _ in guessed.values())), xlabel="regret", title=title)
+    ax.invert_yaxis()
+    return figure
