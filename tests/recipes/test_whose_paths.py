@@ -48,18 +48,23 @@ def test_on_own_paths_the_mismatch_is_none_and_no_table_has_a_hole():
     assert torch.equal(methods["PPO"][:, 0], methods["mismatch ignored"][:, 0])
     assert all(rows.isfinite().all() and (rows != 0).all() for name, rows in ROWS.items() if name != "x_0")
     assert ROWS["regret"].shape == (4, 3, 4, 5) and ROWS["kinds"].shape == (4, 5, 5)
-    assert ROWS["defaults"].shape == (4, 5) and ROWS["replayed"].shape == (6, 5) and ROWS["rare"].shape == (4, 5, 2)
+    assert (
+        ROWS["defaults"].shape == (4, 5)
+        and ROWS["cold"].shape == (2, 4, 5)
+        and ROWS["replayed"].shape == (6, 5)
+        and ROWS["rare"].shape == (4, 5, 2)
+    )
 
 
 def test_the_shelf_lies_in_the_rare_mode_and_teaches_it():
     world, known = whose_paths.rare_mode()
     x_0 = rollout(world.pretrained, 20_000, generator=seeded(0)).x_0
     centre = torch.tensor([-2.0, 0.0])
-    inside = ((x_0 - centre).norm(dim=1) < 0.9).float()
-    assert torch.equal(world.reward(x_0), inside) and 0.003 < inside.mean() < 0.02
+    inside = ((x_0 - centre).norm(dim=1) < 0.6).float()
+    assert torch.equal(world.reward(x_0), inside) and 0.003 < inside.mean() < 0.01
     assert world.reward(rollout(known, 500, generator=seeded(0)).x_0).mean() > 0.5
     policy = SteeredPolicy(world.pretrained, generator=seeded(0))
     plan: dict[str, Any] = dict(alpha=world.alpha, generator=seeded(0), iterations=30, n=128, off_policy=0.2)
     run(path_consistency.fine_tune(policy, world.reward, behaviour=known, **plan))
-    soft = SoftValues(world.pretrained, world.reward, alpha=world.alpha, extent=5.0, grid=121)
+    soft = SoftValues(world.pretrained, world.reward, alpha=world.alpha, extent=5.0, grid=161)
     assert whose_paths.regret(policy, world.reward, soft) == pytest.approx(ROWS["rare"][2, 0, 0].item(), abs=0.05)

@@ -46,7 +46,7 @@ REPLAYED: dict[str, dict[str, Any]] = {
 }
 EPOCHS = (2, 4, 8)
 RARE_WAYS = ("its own paths", "a fifth by p_pre", "a fifth from the shelf", "PPO, its own paths")
-MODE, WEIGHT, SHELF = 4, 0.004, 16
+MODE, WEIGHT, RADIUS, SHELF = 4, 0.02, 0.6, 16
 BUDGET = dict(iterations=15, n=128)
 RECIPES: dict[str, dict[str, Any]] = {
     NAME: dict(data="rollouts of worlds.ring", seeds=SEEDS, options=BUDGET, alphas=list(ALPHAS), shares=list(SHARES))
@@ -136,8 +136,8 @@ def replayed(world: worlds.World, soft: SoftValues) -> Tensor:
 
 @functools.cache
 def rare_mode() -> tuple[worlds.World, Policy]:
-    """The ring with one mode of weight WEIGHT (of the others' 1), reward 1 within 0.9 of it; and the chain whose data
-    are SHELF samples known to lie there."""
+    """The ring with one mode of weight WEIGHT (others: 1) and reward 1 within RADIUS of it; and the chain of which
+    SHELF samples known to lie there are the data."""
     ring = worlds.ring(T=10)
     assert ring.mixture is not None
     centres, weights = ring.mixture.means, torch.ones(8)
@@ -145,14 +145,14 @@ def rare_mode() -> tuple[worlds.World, Policy]:
     data = GaussianMixture(weights / weights.sum(), centres, stds=torch.full((8,), 0.3))
 
     def reward(x: Tensor) -> Tensor:
-        return ((x - centres[MODE]).norm(dim=-1) < 0.9).float()
+        return ((x - centres[MODE]).norm(dim=-1) < RADIUS).float()
 
     drawn = data.sample(50_000, generator=seeded(5))
     shelf = drawn[reward(drawn) > 0][:SHELF]
     known = GaussianMixture(torch.full((SHELF,), 1 / SHELF), shelf, stds=torch.full((SHELF,), 0.01))
     chains = [DenoisingPolicy(ExactDenoiser(law, ring.schedule), ring.schedule) for law in (data, known)]
     world = worlds.World(
-        "rare mode", ring.schedule, chains[0], data.sample, reward, 1 / 7, {}, {}, extent=ring.extent, mixture=data
+        "rare mode", ring.schedule, chains[0], data.sample, reward, 1 / 8, {}, {}, extent=ring.extent, mixture=data
     )
     return world, chains[1]
 
@@ -178,7 +178,7 @@ def rare(best: GaussianOptimum) -> Tensor:
 def make(name: str, command: str) -> None:
     start, ring, (far, _) = time.perf_counter(), worlds.ring(T=10), rare_mode()
     optima = {a: GaussianOptimum(ring.pretrained, ring.reward, alpha=a, extent=5.0, grid=81) for a in ALPHAS}
-    best = GaussianOptimum(far.pretrained, far.reward, alpha=far.alpha, extent=5.0, grid=121)
+    best = GaussianOptimum(far.pretrained, far.reward, alpha=far.alpha, extent=5.0, grid=161)
     soft = optima[ring.alpha].soft
     rows = shares(ring, optima) | dict(kinds=kinds(ring, soft), replayed=replayed(ring, soft), rare=rare(best))
     rows |= dict(gaps=torch.tensor([found.family_gap for found in optima.values()]), defaults=defaults())
