@@ -20,6 +20,7 @@ FLOORS = [
     ["exact.chain", "exact.soft_values", "exact.*", "exact"],
     ["metrics.report", "metrics.distances", "metrics.diversity", "metrics.*", "metrics"],
     ["algorithms.loop", "algorithms.values", "algorithms.*", "algorithms", "guidance.values", "guidance.*", "guidance"],
+    ["settings.offline", "settings.online", "settings.*", "settings"],
     ["amortised.family", "amortised.*", "amortised"],
     ["assets.loader", "assets"],
     ["worlds.world", "worlds.idx", "worlds.plane", "worlds.digits", "worlds.files", "worlds.*", "worlds"],
@@ -30,6 +31,7 @@ FLOORS = [
         "recipes.foreign_ppo",
         "recipes.whose_paths",
         "recipes.digits_ways",
+        "recipes.applied_tilts",
         "recipes",
         "recipes.__main__",
     ],
@@ -46,6 +48,7 @@ LONGER = {
     "distributions": 265,
     "mdp": 305,
     "algorithms.path_consistency: fine_tune": 60,
+    "algorithms.direct_preference: fine_tune": 31,
     "algorithms.reward_backprop: fine_tune": 42,
     "algorithms.reward_weighted_mle: fine_tune": 47,
     "algorithms.soft_ppo: fine_tune": 56,
@@ -56,6 +59,7 @@ LONGER = {
     "guidance.values: _fit": 49,
     "mdp: grid_world": 40,
     "rewards.learned: train": 41,
+    "settings.online: run": 49,
     "worlds.files: images": 33,
 }
 

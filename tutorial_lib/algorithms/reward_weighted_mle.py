@@ -19,7 +19,7 @@ from torch import Tensor
 from ..checks import count
 from ..policies import Policy, TunablePolicy, record
 from ..rewards import Reward
-from .loop import Step, Training, path_kl
+from .loop import Step, Training, floored, path_kl
 
 
 def loss(policy: Policy, x_0: Tensor, x_t: Tensor, t: Tensor, weight: Tensor | float = 1.0) -> Tensor:
@@ -92,4 +92,4 @@ def fine_tune(
             objective = loss(policy, x_0[chosen], x_t, t)
             training.descend(objective)
             total += objective.item() / updates
-        yield training.step(total, r, kl, effective=share_of_samples(log_weights.softmax(0)))
+        yield training.step(total, floored(r), kl, effective=share_of_samples(log_weights.softmax(0)))

@@ -18,7 +18,7 @@ from torch import Tensor
 from ..checks import count, positive
 from ..policies import TunablePolicy, log_ratio, record
 from ..rewards import Reward
-from .loop import Step, Training, minibatches
+from .loop import Step, Training, floored, minibatches
 from .values import ValueNetwork
 
 
@@ -76,7 +76,7 @@ def fine_tune(
     training = Training(policy, reward, generator=generator, helpers=helpers, **plan)
     for _ in training:
         path = record(policy, training.n, generator=generator)
-        r = training.rewards(path.x_0).detach()
+        r = floored(training.rewards(path.x_0).detach())
         x, t, _ = path.steps()
         ratios, z = path.log_ratio(), path.z[1:].flatten(0, 1)
         old = ratios[1:].reshape(-1)
