@@ -15,7 +15,7 @@ from matplotlib.patches import ConnectionPatch
 
 from tutorial_lib import plots, worlds
 from tutorial_lib.exact import Frontier, TiltedDensity
-from tutorial_lib.notebooks.s04_theory import particles_study, particles_view, study
+from tutorial_lib.notebooks.s04_1_theory import particles_study, particles_view, study
 
 HERE = Path(__file__).parent
 ALPHAS = (10.0, 2.0, 0.5, 0.05)

@@ -31,7 +31,9 @@ FLOORS = [
         "recipes.foreign_ppo",
         "recipes.whose_paths",
         "recipes.digits_ways",
+        "recipes.soft_ppo_rows",
         "recipes.applied_tilts",
+        "recipes.weighted",
         "recipes",
         "recipes.__main__",
     ],
@@ -51,8 +53,8 @@ LONGER = {
     "algorithms.direct_preference: fine_tune": 31,
     "recipes.foreign_ppo: fine_tune": 31,
     "algorithms.reward_backprop: fine_tune": 42,
-    "algorithms.reward_weighted_mle: fine_tune": 47,
-    "algorithms.soft_ppo: fine_tune": 56,
+    "algorithms.reward_weighted_mle: fine_tune": 49,
+    "algorithms.soft_ppo: fine_tune": 58,
     "denoisers.pretraining: pretrain": 51,
     "distributions: tilt": 41,
     "exact.soft_values: __init__": 34,
@@ -129,7 +131,7 @@ def import_offences(source: str, module: str, modules: set[str]) -> list[str]:
 
 
 def is_study(module: str) -> bool:
-    return notebook(module) is not None and module.endswith("study")
+    return notebook(module) is not None and module.endswith(("study", ".bugs"))
 
 
 def is_view(module: str) -> bool:

@@ -15,7 +15,7 @@ CLAIM = dict(
     section="§4",
     statement="Soft Bellman: exp(v_t/α) = E_pre[exp(v_{t−1}/α) given x_t]; unrolled, exp(v_t/α) = E_pre[exp(r/α) given "
     "x_t]",
-    notebook="04_theory",
+    notebook="04_1_theory",
     function="tutorial_lib.exact.SoftValues",
 )
 ALPHA, POINTS, N = 1.0, 20, 20_000

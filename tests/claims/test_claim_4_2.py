@@ -14,7 +14,7 @@ CLAIM = dict(
     number="4.2",
     section="§4",
     statement="The soft-optimal chain's x_0 has the density p_pre exp(r/α)/Z",
-    notebook="04_theory",
+    notebook="04_1_theory",
     function="tutorial_lib.exact.sample_optimal",
 )
 BATCHES, N = 8, 1000

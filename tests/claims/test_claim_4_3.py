@@ -12,7 +12,7 @@ CLAIM = dict(
     number="4.3",
     section="§4",
     statement="The soft-optimal chain's marginals are p*_t ∝ p_pre,t exp(v_t/α) at every t",
-    notebook="04_theory",
+    notebook="04_1_theory",
     function="tutorial_lib.exact.sample_optimal",
 )
 N, BANK = 6000, 60_000

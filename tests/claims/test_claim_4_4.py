@@ -10,7 +10,7 @@ CLAIM = dict(
     number="4.4",
     section="§4",
     statement="Fine-tuning leaves the noising direction untouched: p*(x_t|x_{t−1}) = p_pre(x_t|x_{t−1})",
-    notebook="04_theory",
+    notebook="04_1_theory",
     function="tutorial_lib.exact.sample_optimal",
 )
 GRID, N, TIMES = 121, 600, (2, 6, 12)

@@ -14,7 +14,7 @@ CLAIM = dict(
     section="§4",
     statement="For a Gaussian mixture and a linear or quadratic reward the target p_pre exp(r/α)/Z, log Z and v_t(x) "
     "at every t are closed-form: closed form, grid and Monte Carlo agree",
-    notebook="04_theory",
+    notebook="04_1_theory",
     function="tutorial_lib.distributions.GaussianMixture.tilt",
 )
 ALPHA, N = 0.7, 400_000

@@ -17,7 +17,7 @@ CLAIM = dict(
     section="§4",
     statement="J*(α), E*[r] and KL* fall as α grows, dJ*/dα = −KL*, and no method's point lies above the reward–KL "
     "frontier",
-    notebook="04_theory",
+    notebook="04_1_theory",
     function="tutorial_lib.exact.Frontier",
 )
 REWARDS = {"peak": RING_REWARD, "wave": wave, "disc": disc((-1.5, -1.5), radius=0.8)}

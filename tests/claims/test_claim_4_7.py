@@ -19,7 +19,7 @@ CLAIM = dict(
     section="§4",
     statement="A fixed x_T ~ N(0, I) gives up α KL(N(0, I) ‖ p*_T) of α log Z: a gap that grows with ᾱ_T, in "
     "proportion while it is small, and hardly depends on T",
-    notebook="04_theory",
+    notebook="04_2_what_steps_can_reach",
     function="tutorial_lib.exact.SoftValues",
 )
 LEVELS = (1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3)

@@ -19,7 +19,7 @@ CLAIM = dict(
     section="§4",
     statement="Two optima, J* over all policies and J_G* over Gaussian steps: the family gap between them falls as T "
     "grows and is largest where one of several modes must be picked early; regret = family gap + learning gap",
-    notebook="04_theory",
+    notebook="04_2_what_steps_can_reach",
     function="tutorial_lib.exact.GaussianOptimum",
 )
 ALPHA, EXTENT = 0.2, 7.0

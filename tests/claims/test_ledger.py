@@ -43,7 +43,7 @@ CLAIM = dict(
     section="§4.1",
     statement="E[r | x_t] is "
     "a number",
-    notebook="04_theory",
+    notebook="04_1_theory",
     function="tutorial_lib.exact.SoftValues",
 )
 

@@ -101,7 +101,9 @@ def test_the_foreign_paths_are_the_behaviours(short):
             return super().mean(x_t, t) + 50.0
 
     policy, behaviour = SteeredPolicy(short.pretrained), Elsewhere(short.pretrained.denoiser, short.schedule)
-    options: dict[str, Any] = dict(alpha=0.5, generator=seeded(0), off_policy=0.25, behaviour=behaviour, n=16, iterations=1)
+    options: dict[str, Any] = dict(
+        alpha=0.5, generator=seeded(0), off_policy=0.25, behaviour=behaviour, n=16, iterations=1
+    )
     next(foreign_ppo.fine_tune(policy, reward, **options))
     (x,) = seen
     assert (x[:, 0] > 40).tolist() == [False] * 12 + [True] * 4

@@ -31,7 +31,7 @@ def test_its_noise_is_as_asked_and_the_generators():
 
 
 def test_it_is_slow_by_the_sample_and_shows_a_bar_where_that_is_long(capsys, monkeypatch):
-    slept = []
+    slept: list[float] = []
     monkeypatch.setattr(time, "sleep", slept.append)
     box = BlackBox(REWARD, seconds=0.5)
     box(X[:3])
@@ -61,7 +61,11 @@ def test_weighted_by_nothing_an_invalid_sample_is_never_learned_from():
     """Two rewards that differ beyond the wall alone, and there by what either says, train the same."""
     policies = [beginner(), beginner()]
     for policy, slope in zip(policies, (1.0, 50.0), strict=True):
-        box = BlackBox(lambda x, slope=slope: REWARD(x) - slope * (x[:, 0] - 0.5).clamp_min(0), valid=left)
+
+        def beyond(x, slope=slope):
+            return REWARD(x) - slope * (x[:, 0] - 0.5).clamp_min(0)
+
+        box = BlackBox(beyond, valid=left)
         list(tune(reward_weighted_mle, policy, box))
     for one, other in zip(*(p.parameters() for p in policies), strict=True):
         assert torch.equal(one, other)

@@ -110,7 +110,8 @@ def test_an_oracle_that_fails_leaves_the_rounds_before(tmp_path, stored):
         return REWARD(x)
 
     options = dict(store=tmp_path) if stored else {}
-    found, policy = [], beginner()
+    found: list[online.Round] = []
+    policy = beginner()
     with pytest.raises(RuntimeError, match=r"failed in round 3: the plate reader is off. The rounds before it") as told:
         found.extend(r for r in rounds(policy, breaks, **options))
     assert ("run again with the same store" in str(told.value)) == stored

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,7 @@ from ..rewards import QueryCounter, Reward, query
 
 RATE = 4e-3  # of learning, for a policy of pace 1
 STEADY = 0.5  # share of the iterations before the learning rate begins to fall
+LENIENT = partial(query, never=True)
 FLOOR = 10.0  # how far below the batch's worst finite r/α a reward of −∞ counts, where a number is needed: e⁻¹⁰ of it
 
 
@@ -94,9 +96,9 @@ class Training:
             self.optimiser.param_groups[0]["lr"] = self.rate * min(1, left / (1 - STEADY))
             yield iteration
 
-    def rewards(self, x_0: Tensor, ask: Callable[..., Tensor] | None = None) -> Tensor:
+    def rewards(self, x_0: Tensor, ask: Callable[[Reward, Tensor], Tensor] = LENIENT) -> Tensor:
         """r(x_0)/α, counted and checked: [n, …] → [n]. NaN stops the run, nothing changed; −∞ is "never"."""
-        return (ask(self.reward, x_0) if ask else query(self.reward, x_0, never=True)) / self.alpha
+        return ask(self.reward, x_0) / self.alpha
 
     def descend(self, loss: Tensor) -> None:
         """One step of Adam, gradients clipped to norm 1. FloatingPointError, and no step, where they are not finite."""

@@ -1,6 +1,6 @@
 r"""What a denoiser is: a function (x_t, t, label) → x̂_0 ≈ E[x_0|x_t] (§1.1).
 
-One model wears four hats. With x_t = √ᾱ x_0 + √(1−ᾱ) ε each of these determines the others, given x_t (`convert`):
+One model, four predictions. With x_t = √ᾱ x_0 + √(1−ᾱ) ε each of these determines the others, given x_t (`convert`):
 
     x_0-prediction,   ε-prediction,   v = √ᾱ ε − √(1−ᾱ) x_0,   score ∇log p_t(x_t) = −ε/√(1−ᾱ)
 

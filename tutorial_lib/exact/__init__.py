@@ -3,6 +3,7 @@
 from .frontier import Frontier, FrontierPoint
 from .gaussian_optimum import GaussianOptimum
 from .kernels import MomentMatched, sample_optimal
+from .line import LineChain
 from .soft_values import SoftValues
 from .tilted_density import GridValues, Marginal, Tilt, TiltedDensity
 
@@ -11,6 +12,7 @@ __all__ = [
     "FrontierPoint",
     "GaussianOptimum",
     "GridValues",
+    "LineChain",
     "Marginal",
     "MomentMatched",
     "SoftValues",

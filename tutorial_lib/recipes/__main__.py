@@ -1,9 +1,8 @@
 """Make the shipped assets: `python -m tutorial_lib.recipes [NAME …]`; without a name, all of them.
 
 Each denoiser is pretrained by `training.pretrain` from a fixed seed; the banks are drawn from the finished digits
-policy and scored by its rewards, one of which needs the classifier. What is fine-tuned has its recipes in `ring`,
-`adapters` and `amortised_digits`, what it was measured to apply in `applied_tilts`, the rows of 06_3 in `whose_paths`
-and of 06_digits in `digits_ways`.
+policy and scored by its rewards, one of which needs the classifier. What is fine-tuned has its recipes in
+the modules beside this one, and so have the rows that notebooks draw.
 """
 
 import argparse
@@ -24,7 +23,7 @@ from ..rewards import ImageClassifier, query
 from ..rewards.learned import train
 from ..worlds.digits import untrained_digits
 from ..worlds.plane import SAMPLERS, untrained
-from . import adapters, amortised_digits, applied_tilts, digits_ways, ring, whose_paths
+from . import adapters, amortised_digits, applied_tilts, digits_ways, ring, soft_ppo_rows, weighted, whose_paths
 
 POINTS: dict[str, Any] = dict(seed=0, steps=15000, batch=1024, learning_rate=1e-2)
 RECIPES: dict[str, dict[str, Any]] = {
@@ -38,7 +37,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "digits_bank": dict(data="samples of the digits asset", seed=0, samples=16384),
     "digits_rewards": dict(data="rewards of samples of the digits asset", seed=1, samples=65536),
 }
-TUNED = (ring, adapters, amortised_digits, applied_tilts, whose_paths, digits_ways)
+TUNED = (ring, adapters, amortised_digits, applied_tilts, soft_ppo_rows, weighted, whose_paths, digits_ways)
 for kind in TUNED:
     RECIPES |= kind.RECIPES
 DENOISER, CLASSIFIER = dict(denoiser="digits"), dict(classifier="digit_classifier")

@@ -60,7 +60,7 @@ class ShareView:
             self.maps.append(plots.density(ax, target, extent=scene.extent, color=plots.TARGET))
             self.clouds.append(plots.samples(ax, torch.zeros_like(blank), size=5))
             plots.bare(ax, SHOWN, "")
-            self.titles.append(ax.set_title("", loc="center"))
+            self.titles.append(ax.set_title(""))
         self._regret_panel(axes[2])
         lines = [*self.curves, *self.seeds, *self.dots, self.floor]
         self.picture = Picture(figure, [self.setting, *self.titles, *self.maps, *self.clouds, *lines])

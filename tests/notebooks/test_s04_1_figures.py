@@ -12,7 +12,7 @@ from tutorial_lib import plots
 from tutorial_lib.distributions import GaussianMixture
 from tutorial_lib.exact import FrontierPoint, SoftValues
 from tutorial_lib.metrics import Compared
-from tutorial_lib.notebooks.s04_theory import figures, figures_study
+from tutorial_lib.notebooks.s04_1_theory import figures, figures_study
 from tutorial_lib.policies import rollout
 
 from ..oracles import RING_EXTENT, chain, gaussian_chain, ring, seeded, wave
@@ -87,7 +87,7 @@ def pairs(x, y):
     return np.stack([np.asarray(x), np.asarray(y)], 1)
 
 
-def assert_backdrop(ax, mass, cloud, extent):
+def assert_backdrop(ax, mass, cloud, extent, shown=3.4):
     """The root of the masses in orange under the points in blue."""
     (image,), (dots,) = ax.images, ax.collections
     assert np.allclose(image.get_array(), mass.sqrt().numpy().T) and image.origin == "lower"
@@ -95,7 +95,7 @@ def assert_backdrop(ax, mass, cloud, extent):
     assert image.cmap(20)[:3] == pytest.approx(to_rgb(plots.TARGET), abs=0.05)
     assert list(image.get_extent()) == [-extent, extent, -extent, extent]
     assert np.allclose(dots.get_offsets(), cloud) and tuple(dots.get_facecolor()[0][:3]) == rgb(plots.TUNED)
-    assert ax.get_xlim() == ax.get_ylim() == (-3, 3)
+    assert ax.get_xlim() == ax.get_ylim() == (-shown, shown)
 
 
 def test_the_gallery_has_a_row_for_each_reward_and_a_column_for_each_alpha():
@@ -111,10 +111,19 @@ def test_the_gallery_has_a_row_for_each_reward_and_a_column_for_each_alpha():
 
 
 def test_the_marginals_show_the_points_of_their_own_t():
-    figures.show_marginals(CLOUD, {10: MASSES[0], 3: MASSES[1], 0: MASSES[2]}, 5.0)
-    for ax, t, mass in zip(plt.gcf().axes, (10, 3, 0), MASSES, strict=False):
-        assert_backdrop(ax, mass, CLOUD[t], 5.0)
-        assert title(ax) == f"t = {t}"
+    figures.show_marginals(CLOUD, {10: MASSES[0], 3: MASSES[1], 0: MASSES[2]}, {0: 1.2, 3: 0.51, 10: -1e-9}, 5.0)
+    for ax, t, mass, kl in zip(plt.gcf().axes, (10, 3, 0), MASSES, ("0.00", "0.51", "1.20"), strict=False):
+        assert_backdrop(ax, mass, CLOUD[t], 5.0, shown=4.5)
+        assert title(ax) == f"t = {t}, KL {kl}"
+
+
+def test_dots_on_white_are_counted():
+    mass = torch.zeros(11, 11, dtype=torch.float64)
+    mass[5, 5], mass[5, 6], mass[0, 10] = 0.9, 0.098, 0.002
+    x = torch.tensor([[0.0, 0.0], [0.1, 1.1], [-5.0, 5.0], [-4.6, 4.9], [3.0, 3.0]])
+    expected, came = figures_study.on_white(mass, x, 5.0)
+    assert expected == pytest.approx(0.01) and came == 3
+    assert figures_study.on_white(mass, x, 5.0, shades=30) == (0, 1)
 
 
 def test_a_kernel_is_drawn_over_the_two_gaussians():
@@ -163,45 +172,6 @@ def test_three_ways_to_a_value_are_line_crosses_and_dots():
     assert [(text.get_text(), *text.xy) for text in ax.texts] == [("v", -1, 0), ("w", -1, 4)]
 
 
-def test_a_split_regret_is_two_bars_end_to_end():
-    ax = panel()
-    figures.show_split(ax, {"best": (0.1, -0.001, 0.002), "guided": (0.1, 0.03, 0.004)}, title="split")
-    drawn = [(bar.get_x(), bar.get_width(), bar.get_y() + bar.get_height() / 2) for bar in ax.patches]
-    expected = [(0, 10, 0), (10, -0.1, 0), (0, 10, 1), (10, 3, 1)]
-    assert [number for bar in drawn for number in bar] == pytest.approx([number for bar in expected for number in bar])
-    for i, bar in enumerate(ax.patches):
-        assert bar.get_facecolor()[:3] == rgb(plots.TUNED if i % 2 else plots.TARGET)
-    assert [text.get_text() for text in ax.texts] == ["10.0 + −0.10 ± 0.20", "10.0 + 3.00 ± 0.40"]
-    assert np.allclose([text.xy for text in ax.texts], [(10, 0), (13, 1)])
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["best", "guided"] and ax.yaxis_inverted()
-    assert (title(ax), ax.get_xlabel()) == ("split", "regret, %")
-
-
-@pytest.mark.parametrize(
-    ("names", "shades"),
-    [
-        ("a", figures.SHADES[2:]),
-        ("ab", (plots.TARGET, figures.SHADES[2])),
-        ("abc", (figures.SHADES[0], plots.TARGET, figures.SHADES[2])),
-    ],
-)
-def test_lines_stand_on_logarithmic_axes(names, shades):
-    ax, x = panel(), (5, 10, 40)
-    lines = {name: [0.1 + i, 0.2 + i, 0.7 + i] for i, name in enumerate(names)}
-    figures.show_lines(ax, x, lines, title="lines", xlabel="T", ylabel="gap")
-    for line, (name, values), shade in zip(ax.lines, lines.items(), shades, strict=True):
-        assert np.allclose(points(line), pairs(x, values)) and (line.get_label(), line.get_color()) == (name, shade)
-    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
-    assert [(tick, label.get_text()) for tick, label in zip(ax.get_xticks(), ax.get_xticklabels(), strict=True)] == [
-        (5, "5"),
-        (10, "10"),
-        (40, "40"),
-    ]
-    assert (title(ax), ax.get_xlabel(), ax.get_ylabel()) == ("lines", "T", "gap")
-    legend = ax.get_legend()
-    assert legend is not None and [text.get_text() for text in legend.get_texts()] == list(names)
-
-
 def test_the_three_shades_are_the_targets_from_light_to_dark():
     light, middle, dark = (np.array(to_rgb(shade)) for shade in figures.SHADES)
     assert figures.SHADES[1] == plots.TARGET and (light > middle + 0.02).sum() >= 2 and (dark < middle).sum() >= 2
@@ -218,19 +188,36 @@ def test_agreement_is_a_diagonal():
 
 
 def test_distances_stand_on_their_floor():
-    exact = [Compared(0.2, 0.01, 0.1, 0.02), Compared(0.3, 0.01, 0.15, 0.01)]
-    gaussian = [Compared(0.5, 0.01, 0.7, 0.3), Compared(0.6, 0.01, 0.8, 0.3)]
+    """A control inside the band is hollow: floor + 4 s.d. is 0.18 and 0.19."""
+    exact = [Compared(0.12, 0.01, 0.1, 0.02), Compared(0.13, 0.01, 0.15, 0.01)]
+    gaussian = [Compared(0.17, 0.01, 0.7, 0.3), Compared(0.6, 0.01, 0.8, 0.3)]
     ax = panel()
     figures.show_distances(ax, ["peak", "disc"], exact, gaussian, title="at the floor")
     _, _, (part,) = ax.containers[0]
-    diamonds, dots = ax.lines
+    told, missed, dots = ax.lines
     assert np.allclose(part.get_segments(), [[(0.02, 0), (0.18, 0)], [(0.11, 1), (0.19, 1)]])
     assert tuple(part.get_edgecolor()[0][:3]) == rgb(plots.PRETRAINED)
-    looks = [(line.get_marker(), line.get_color(), line.get_label()) for line in (diamonds, dots)]
-    assert looks == [("d", plots.TUNED, "Gaussian steps"), ("o", plots.TARGET, "exact kernels")]
-    assert points(diamonds).tolist() == [[0.5, 0], [0.6, 1]] and points(dots).tolist() == [[0.2, 0], [0.3, 1]]
+    looks = [(line.get_marker(), line.get_color(), line.get_label()) for line in (told, missed, dots)]
+    names = ["Gaussian steps, told", "Gaussian steps, not told", "exact kernels"]
+    assert looks == list(zip("ddo", (plots.TUNED, plots.TUNED, plots.TARGET), names, strict=True))
+    assert (told.get_markerfacecolor(), missed.get_markerfacecolor()) == (plots.TUNED, "white")
+    assert points(told).tolist() == [[0.6, 1]] and points(missed).tolist() == [[0.17, 0]]
+    assert points(dots).tolist() == [[0.12, 0], [0.13, 1]]
     assert [label.get_text() for label in ax.get_yticklabels()] == ["peak", "disc"] and ax.yaxis_inverted()
     assert title(ax) == "at the floor" and ax.get_xlim()[0] == 0
+
+
+def test_ratios_stand_on_a_line_of_slope_one():
+    panels = plt.figure().subplots(1, 2)
+    exponent, mass = torch.tensor([0.0, 1.0, 3.0]), torch.tensor([0.1, 0.5, 0.4])
+    starts = {"tilted": (exponent - 2, mass), "plain": (torch.tensor([-1.0, 0.5, 4.0]), mass.flip(0))}
+    figures.show_ratios(panels, exponent, starts)
+    for ax, (name, (ratio, sizes)) in zip(panels, starts.items(), strict=True):
+        (dots,), (line,) = ax.collections, ax.lines
+        assert np.allclose(points(dots), pairs(exponent, ratio)) and title(ax) == name
+        assert np.allclose(dots.get_sizes(), 1 + 80 * sizes)
+        assert (line.get_slope(), line.get_xy1()) == (1, (0, float(ratio[0])))
+        assert ax.get_ylim() == pytest.approx((-2.3, 4.3)) and ax.get_xlabel() == "r/α"
 
 
 def test_slopes_stand_on_the_kl_of_their_own_reward():
@@ -250,15 +237,3 @@ def test_slopes_stand_on_the_kl_of_their_own_reward():
         assert (left.lines[i].get_label(), left.lines[i].get_color()) == (name, shade)
     assert (right.get_xscale(), right.get_yscale(), right.get_xlabel()) == ("log", "log", "α")
     assert left.get_xlabel() == "KL* (nats)" and left.get_ylabel() == "E*[r], above its value at α = 10"
-
-
-def test_losses_are_percents_of_their_own_step():
-    ax, losses = (
-        panel(),
-        {"near": torch.tensor([0.01, 0.02, 0.04]), "far": torch.tensor([0.3, 0.2, 0.1])},
-    )
-    figures.show_losses(ax, losses, title="lost")
-    for line, (name, lost), shade in zip(ax.lines, losses.items(), figures.SHADES[1:], strict=True):
-        assert np.allclose(points(line), pairs((1, 2, 3), 100 * lost))
-        assert (line.get_label(), line.get_color()) == (name, shade)
-    assert (title(ax), ax.get_ylabel()) == ("lost", "lost at t, % of the gain")

@@ -12,7 +12,7 @@ from ...exact import FrontierPoint, SoftValues
 from ...metrics import Compared
 from ...policies import DenoisingPolicy
 
-__all__ = ["Compared", "FrontierPoint", "Kernel", "kernel", "pretrained_marginals", "ranks"]
+__all__ = ["Compared", "FrontierPoint", "Kernel", "kernel", "on_white", "pretrained_marginals", "ranks"]
 
 
 @dataclass(frozen=True)
@@ -58,3 +58,11 @@ def ranks(weights: Tensor, x: Tensor, axis: Tensor) -> Tensor:
     cell = place.floor().long().clamp(0, len(axis) - 1)[:, None]
     below, here = line.cumsum(1).gather(1, cell), line.gather(1, cell)
     return (below - here * (1 - place[:, None] + cell))[:, 0]
+
+
+def on_white(mass: Tensor, x: Tensor, extent: float, *, shades: int = 20) -> tuple[float, int]:
+    """Of points [B, 2]: how many masses [n, n] expect, and how many came, where their root is below the first of so
+    many shades, which is white."""
+    white = mass.sqrt() < mass.sqrt().max() / shades
+    cell = ((x + extent) / (2 * extent) * (len(mass) - 1)).round().long().clamp(0, len(mass) - 1)
+    return float(mass[white].sum()) * len(x), int(white[cell[:, 0], cell[:, 1]].sum())

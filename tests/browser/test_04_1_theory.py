@@ -2,7 +2,7 @@
 
 import pytest
 
-NOTEBOOK = "04_theory.ipynb"
+NOTEBOOK = "04_1_theory.ipynb"
 
 
 @pytest.mark.parametrize("label", ["α", "time t"])

@@ -14,7 +14,8 @@ from torch import Tensor
 from ... import plots
 from .figures_study import Compared, FrontierPoint, Kernel
 
-SHOWN = 3.0  # half a map's side
+SHOWN = 3.4  # half a map's side: of x_0, and below of every x_t
+FAR = 4.5
 LIGHT, DARK = (to_hex(plots.shades(plots.TARGET)(depth)) for depth in (0.28, 0.73))
 SHADES = (LIGHT, plots.TARGET, DARK)  # three exact answers in one panel
 
@@ -30,18 +31,19 @@ def show_gallery(targets: Mapping[tuple[str, float], tuple[Tensor, Tensor]], ext
             ax.set_ylabel(name)
 
 
-def backdrop(ax: Axes, mass: Tensor, extent: float, *, color: str, title: str = "") -> None:
+def backdrop(ax: Axes, mass: Tensor, extent: float, *, color: str, title: str = "", shown: float = SHOWN) -> None:
     """The root of a density, so that small modes show, in few shades, so that points do."""
     image = plots.density(ax, mass.sqrt(), extent=extent, color=color, title=title)
     image.set(cmap=plots.shades(color).resampled(40), alpha=0.7)
-    ax.set(xlim=(-SHOWN, SHOWN), ylim=(-SHOWN, SHOWN))
+    ax.set(xlim=(-shown, shown), ylim=(-shown, shown))
 
 
-def show_marginals(x: Tensor, masses: Mapping[int, Tensor], extent: float) -> None:
-    """Points x[t] on the masses of p*_t [n, n], for several t."""
+def show_marginals(x: Tensor, masses: Mapping[int, Tensor], kl: Mapping[int, float], extent: float) -> None:
+    """Points x[t] on the masses of p*_t [n, n], for several t; above, t and KL(p*_t‖p_pre,t)."""
     _, axes = plt.subplots(1, len(masses), figsize=(11, 2.5))
     for ax, (t, mass) in zip(axes, masses.items(), strict=True):
-        backdrop(ax, mass, extent, color=plots.TARGET, title=f"t = {t}")
+        title = f"t = {t}, KL {abs(kl[t]):.2f}"
+        backdrop(ax, mass, extent, color=plots.TARGET, title=title, shown=FAR)
         plots.samples(ax, x[t], size=3)
 
 
@@ -78,32 +80,6 @@ def show_three_ways(ax: Axes, along: Tensor, ways: Mapping[str, tuple[Tensor, Te
     ax.set_xlim(left=float(1.25 * along[0] - 0.25 * along[-1]))
 
 
-def show_split(ax: Axes, regrets: Mapping[str, tuple[float, float, float]], *, title: str) -> None:
-    """For each policy its family gap (orange), learning gap (blue) and the latter's standard error, as shares."""
-    style: dict[str, Any] = dict(height=0.6, alpha=0.85)
-    for row, (family, learning, error) in enumerate(regrets.values()):
-        ax.barh(row, 100 * family, color=plots.TARGET, **style)
-        ax.barh(row, 100 * learning, left=100 * family, color=plots.TUNED, **style)
-        text, end = f"{100 * family:.1f} + {100 * learning:.2f} ± {100 * error:.2f}", 100 * (family + max(learning, 0))
-        ax.annotate(plots.minus(text), (end, row), (5, 0), textcoords="offset points", va="center", fontsize=9)
-    ax.set(yticks=range(len(regrets)), yticklabels=list(regrets), xlabel="regret, %", title=title)
-    ax.margins(x=0.55)
-    ax.invert_yaxis()
-
-
-def show_lines(
-    ax: Axes, x: Sequence[float], lines: Mapping[str, Sequence[float]], *, title: str, **labels: str
-) -> None:
-    """Up to three labelled lines with dots on double logarithmic axes; whole numbers x get a tick each."""
-    for (name, values), color in zip(lines.items(), SHADES[-len(lines) :], strict=True):
-        ax.loglog(x, values, "o-", color=color, markersize=4, label=name)
-    if all(isinstance(value, int) for value in x):
-        ax.set_xticks(x, [str(value) for value in x])
-        ax.minorticks_off()
-    ax.set(title=title, **labels)
-    ax.legend()
-
-
 def show_agreement(ax: Axes, pairs: Mapping[int, tuple[Tensor, Tensor]]) -> None:
     """(by quadrature, by Monte Carlo) [B] for several t, on the diagonal where they agree."""
     for t, (exact, estimate) in pairs.items():
@@ -116,12 +92,17 @@ def show_agreement(ax: Axes, pairs: Mapping[int, tuple[Tensor, Tensor]]) -> None
 def show_distances(
     ax: Axes, names: Sequence[str], exact: Sequence[Compared], gaussian: Sequence[Compared], *, title: str
 ) -> None:
-    """Distances to the target of two samplers, a row a name, on the floor that exact samples have."""
+    """Distances to the target of two samplers, a row a name, on the floor that exact samples have; hollow where the
+    Gaussian steps lie within it, and the test could not tell them."""
     rows = range(len(names))
     floor, spread = ([getattr(found, key) for found in exact] for key in ("floor", "floor_sd"))
     bars: dict[str, Any] = dict(fmt="none", linewidth=7, ecolor=plots.PRETRAINED, alpha=0.35, label="floor ± 4 s.d.")
     ax.errorbar(floor, rows, xerr=[4 * sd for sd in spread], **bars)
-    ax.plot([found.value for found in gaussian], rows, "d", color=plots.TUNED, label="Gaussian steps")
+    told = [d.value > found.floor + 4 * found.floor_sd for d, found in zip(gaussian, exact, strict=True)]
+    for seen, label in ((True, "Gaussian steps, told"), (False, "Gaussian steps, not told")):
+        chosen = [row for row in rows if told[row] == seen]
+        look: dict[str, Any] = dict(color=plots.TUNED, markerfacecolor=plots.TUNED if seen else "white")
+        ax.plot([gaussian[row].value for row in chosen], chosen, "d", label=label, **look)
     ax.plot([found.value for found in exact], rows, "o", color=plots.TARGET, label="exact kernels")
     ax.set(yticks=rows, yticklabels=names, xlim=(0, None), xlabel="sliced Wasserstein distance to the target")
     ax.set_title(title)
@@ -144,11 +125,12 @@ def show_slopes(
     left.legend()
 
 
-def show_losses(ax: Axes, losses: Mapping[str, Tensor], *, title: str) -> None:
-    """What each step t = 1..T loses, [T], in shares of the gain."""
-    for (name, lost), color in zip(losses.items(), SHADES[-len(losses) :], strict=True):
-        ax.plot(range(1, len(lost) + 1), 100 * lost, "o-", markersize=3, color=color, label=name)
-    ax.set(xlabel="t (noise is on the right)", ylabel="lost at t, % of the gain", title=title)
-    ax.set_xticks(range(0, len(lost) + 1, 5))
-    ax.margins(y=0.25)
-    ax.legend()
+def show_ratios(panels: Sequence[Axes], exponent: Tensor, starts: Mapping[str, tuple[Tensor, Tensor]]) -> None:
+    """log p(x_0)/p_pre(x_0) [n] against r/α [n] with dots as large as p_pre, a panel a start, on lines of slope 1."""
+    low = min(float(ratio.min()) for ratio, _ in starts.values())
+    high = max(float(ratio.max()) for ratio, _ in starts.values())
+    for ax, (title, (ratio, mass)) in zip(panels, starts.items(), strict=True):
+        ax.scatter(exponent, ratio, s=1 + 40 * mass / mass.max(), color=plots.TARGET, linewidths=0)
+        ax.axline((0, float(ratio[exponent.argmin()])), slope=1, color=plots.PRETRAINED, linewidth=1, zorder=0)
+        ax.set(xlabel="r/α", title=title, ylim=(low - 0.3, high + 0.3))
+    panels[0].set_ylabel("log p/$p_{pre}$ of $x_0$")

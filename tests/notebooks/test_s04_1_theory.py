@@ -17,7 +17,7 @@ from scipy.interpolate import RegularGridInterpolator
 
 from tutorial_lib import plots
 from tutorial_lib.exact import Marginal
-from tutorial_lib.notebooks.s04_theory import play, still, study, view
+from tutorial_lib.notebooks.s04_1_theory import play, still, study, view
 
 from ..plots.artists import title
 from .s04_pictures import every, numbers, printed

@@ -1,4 +1,4 @@
-"""notebooks/04_theory.ipynb: the marginals and their values, and particles on their way."""
+"""notebooks/04_1_theory.ipynb: the marginals and their values, and particles on their way."""
 
 from . import particles_view
 from .view import play, still

@@ -12,7 +12,7 @@ import torch
 from matplotlib.colors import to_rgb
 
 from tutorial_lib import plots
-from tutorial_lib.notebooks.s04_theory import particles_study, particles_view, study
+from tutorial_lib.notebooks.s04_1_theory import particles_study, particles_view, study
 
 from ..plots.artists import title
 from .s04_pictures import every, numbers, printed
