@@ -250,6 +250,7 @@ def test_a_slower_policy_takes_smaller_steps_by_default_alone(algorithm):
         (path_consistency, dict(iterations=60, kind="step")),
         (path_consistency, dict(iterations=60, kind="trajectory")),
         (path_consistency, dict(iterations=60, off_policy=0.5, replay=4)),
+        (path_consistency, dict(iterations=15, replay=15, passes=4)),
     ],
     ids=name,
 )

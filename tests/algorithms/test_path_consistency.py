@@ -132,3 +132,19 @@ def test_a_replay_asks_no_reward_twice_and_trains_on_old_paths_too(monkeypatch):
     last = torch.cat(seen[12:])[:, None]
     whence = [(last == x).all(2).any(1).sum().item() for x in reward.x_0]
     assert whence[0] == whence[1] == 0 and whence[2] > 4 and whence[3] > 4 and whence[2] + whence[3] == 32
+
+
+def test_passes_use_each_path_as_often_and_ask_no_more_rewards(monkeypatch):
+    seen = []
+
+    def spy(policy, part):
+        seen.append(part.x[0])
+        return log_ratio(policy, part)
+
+    log_ratio = type(beginner()).log_ratio
+    monkeypatch.setattr(type(beginner()), "log_ratio", spy)
+    reward = Asked()
+    run(tune(path_consistency, beginner(), reward, iterations=1, parts=4, passes=3, n=32))
+    assert [len(x) for x in reward.x_0] == [32] and [len(x) for x in seen] == [8] * 12
+    used = (torch.cat(seen)[:, None] == reward.x_0[0]).all(2).sum(0)
+    assert used.tolist() == [3] * 32

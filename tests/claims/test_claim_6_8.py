@@ -12,8 +12,8 @@ from tutorial_lib.algorithms import ValueNetwork, path_consistency, run
 from tutorial_lib.exact import SoftValues
 from tutorial_lib.guidance import value_weighted
 from tutorial_lib.metrics import evaluate
-from tutorial_lib.notebooks.s06_3_path_consistency.study import foreign_ppo
 from tutorial_lib.policies import SteeredPolicy, Trajectory
+from tutorial_lib.recipes import foreign_ppo
 
 from ..oracles import seeded
 from ..shared import shared
@@ -225,7 +225,7 @@ def test_claim_6_8_path_consistency_learns_from_off_policy_paths_and_ppo_does_no
     behaviour = for_another_reward(ring) if source != "p_pre" else None
     found: dict[str, list[float]] = {"path consistency": [], "PPO": []}
     for share in (0.0, 0.5, 1.0):
-        for name, fine_tune in (("path consistency", path_consistency.fine_tune), ("PPO", foreign_ppo)):
+        for name, fine_tune in (("path consistency", path_consistency.fine_tune), ("PPO", foreign_ppo.fine_tune)):
             policy = SteeredPolicy(ring.pretrained)
             run(
                 fine_tune(

@@ -413,6 +413,111 @@ STATEMENTS: dict[str, list[tuple[str, str]]] = {
         ),
         ("lies far above $J^\\star$", "assert claimed > 3 * best"),
     ],
-    "06_3_path_consistency": [],
-    "06_digits": [],
+    "06_3_path_consistency": [
+        ("the cloud ends a little to the right", "assert right[0] < 0.1 < right[1]"),
+        ("zero at the exact pair, whoever drew the path; not zero elsewhere", "assert high < 1e-4"),
+        ("tells about how large the regret is", "assert abs(predicted / gap - 1) < 0.5"),
+        ("the weights that come out should be the same to rounding", "assert difference < 1e-3 * moved"),
+        ("to within two percent of the ring's optimum", "assert soft.regret(report) <= 0.02 and learned <= 0.015"),
+        ("news of the reward travels slowly", 'assert max(first, key=first.get) == "step"'),
+        (
+            "both sides are one number",
+            "assert all(abs(theirs - ours) < 1e-5 * abs(ours) for theirs, ours in pairs.values())",
+        ),
+        (
+            "They are *different* losses from line to line",
+            "assert abs(detailed_balance() / trajectory_balance(log_Z) - 1) > 0.05",
+        ),
+        ("alone path consistency learns, on every seed", "assert whole[study.CONSISTENCY].regrets.max() < 0.15"),
+        (
+            "PPO with its clip stays where it was; without the clip a few enormous weights throw it out",
+            "assert whole[study.PPO].regrets.min() > 0.4 and whole[study.UNCLIPPED].regrets.min() > 1",
+        ),
+        (
+            "where it ignores the mismatch it learns something, but less",
+            "assert whole[study.CONSISTENCY].regrets.max() < whole[study.IGNORED].regrets.min()",
+        ),
+        ("with small batches and a cold α one seed ran away", "assert small[0].max() > 1 > 5 * small[1].max()"),
+        (
+            "VarGrad, cold and on nothing else, runs away on all seeds",
+            "assert small[0].max() > 1 > 5 * small[1].max() and whole_paths[3].min() > 1 > 5 * whole_paths[:3].max()",
+        ),
+        ("At the usual size a fifth is level with none", "assert abs(calm[0] - calm[1]) < 0.005"),
+        ("the equation is asked more often", 'assert lowest == "all old paths"'),
+        (
+            "and none of the others finds it",
+            'assert ways.pop("a fifth from the shelf").min() > 10 * max(inside.max() for inside in ways.values())',
+        ),
+        ("its memory *must* grow with $T$", "assert backprop.kept[1] > 4 * backprop.kept[0]"),
+        (
+            "their applied α is about twice the one asked for",
+            'assert max(off["soft_ppo"], off["reward_backprop"]) > 2 * max(off["reward_weighted_mle"], off["path_consistency"])',
+        ),
+        ("with this rough $v$ it tilts too far", 'assert costs["value_weighted"].tilt[0] < 0.8 * short.alpha'),
+        ("raise the ink beyond its noise", "assert gained > 0.35 - 2 * noise and above < 3 * error and rise > 5"),
+    ],
+    "06_digits": [
+        ("with an honest error bar", "assert 0.6 < estimates.std().item() / (error * 32**0.5) < 1.6"),
+        (
+            "Two lines level off instead",
+            'assert all(sizes[name][0] > 0.8 * sizes[name][10] for name in ("compressed_size", "log_probability"))',
+        ),
+        ("for ink it stops knowing it not far below", "assert 0.5 < where < 0.7"),
+        (
+            "The black box rises furthest, and yet stays furthest below its own frontier",
+            'assert max(rises, key=rises.get) == max(below, key=below.get) == "compressed_size"',
+        ),
+        (
+            "it is far smaller than what is missing",
+            'assert max(noises, key=noises.get) == "compressed_size" and noises["compressed_size"] < 0.2 < 1 - reached[behind]',
+        ),
+        (
+            "attains less of it than plain choosing would",
+            'assert chosen > 0.75 and results["compressed_size"].gained[0] < chosen',
+        ),
+        ("No point lies above the frontier by more than its error bars", "assert above < 3 * bar"),
+        (
+            "draws almost only zeros, where the optimum keeps ones and eights",
+            'assert narrow == ["symmetry"] and results["symmetry"].after.classes < results["symmetry"].optimum.classes - 0.2',
+        ),
+        (
+            "its KL might: it is above the optimum's",
+            'assert results["symmetry"].after.kl > results["symmetry"].optimum.kl',
+        ),
+        (
+            "its classes are *more* varied than its optimum's",
+            'assert max(wider, key=wider.get) == "log_probability" and wider["log_probability"] > 4',
+        ),
+        (
+            "No other is narrower than its optimum by more than its error",
+            'assert all(z > -2 for name, z in wider.items() if name != "symmetry")',
+        ),
+        (
+            "At the default α the same settings leave the model healthy",
+            "assert min(ink[0], loops[0]) >= lowest and max(ink[1], loops[1]) <= furthest",
+        ),
+        (
+            "Both failures lose the variety, and both leave the data",
+            "assert max(hacked[0], collapsed[0]) < lowest and min(hacked[1], collapsed[1]) > furthest",
+        ),
+        (
+            "which the *learned* reward puts above its own optimum",
+            'assert scores[3] > results["few_labels"].optimum.reward > scores[2]',
+        ),
+        ("Our library's cost more than a full copy", "assert lora > 1.3 * full and 0.9 * full < thin < 1.1 * full"),
+        ("LoRA trains at most 10 % as many parameters", "assert share <= 0.1"),
+        ("all three ways learn, on every seed", "assert all(regrets.max() < 1 for regrets in ways.values())"),
+        (
+            "the model draws mostly eights, and both judges agree",
+            'assert min(eights["tuned"].read, eights["tuned"].nearest) > 0.6',
+        ),
+        (
+            "Guidance by the label makes eights, too, and less varied ones",
+            "assert all(guided[1.0].distance < guided[0.0].distance for guided in (free, climbed))",
+        ),
+        (
+            "and the other judge far less",
+            "assert climbed[2.0].read > 0.85 and climbed[2.0].nearest < climbed[2.0].read - 0.2",
+        ),
+    ],
 }

@@ -27,7 +27,7 @@ def tuner(algorithm, **options):
 @pytest.fixture(scope="module")
 def trained():
     return {
-        algorithm: cost_study.of_training(tuner(algorithm), CHAINS, regret=lambda policy: 0.25)
+        algorithm: cost_study.of_training(tuner(algorithm), CHAINS, judge=lambda policy: (0.25, (0.6, 0.9)))
         for algorithm in (reward_backprop, path_consistency)
     }
 
@@ -42,17 +42,17 @@ def cloud(pretrained, reward, n, g):
 
 def test_a_training_costs_what_it_asked(trained):
     for cost in trained.values():
-        assert cost.regret == 0.25 and cost.queries == 48 and cost.seconds > 0
+        assert cost.regret == 0.25 and cost.tilt == (0.6, 0.9) and cost.queries == 48 and cost.seconds > 0
         assert cost.asked == 0 and cost.drawing > 0  # a trained policy samples without the reward
 
 
 def test_the_regret_is_that_of_the_policy_trained_in_the_first_world():
     def mean(policy):
-        return rollout(policy, 50, generator=seeded(3)).x_0.mean().item()
+        return rollout(policy, 50, generator=seeded(3)).x_0.mean().item(), None
 
     policy = SteeredPolicy(CHAINS[0].pretrained)
     list(tuner(path_consistency)(policy, CHAINS[0].reward))
-    assert cost_study.of_training(tuner(path_consistency), CHAINS, regret=mean).regret == mean(policy)
+    assert cost_study.of_training(tuner(path_consistency), CHAINS, judge=mean).regret == mean(policy)[0]
 
 
 def test_only_backprop_needs_the_gradient_and_keeps_every_step(trained):
@@ -69,21 +69,21 @@ def test_what_is_kept_is_that_of_one_iteration_in_each_world(trained):
 
 
 def test_guidance_costs_something_for_every_sample():
-    cost = cost_study.of_guidance(steered, CHAINS, regret=0.1)
+    cost = cost_study.of_guidance(steered, CHAINS, judged=(0.1, None))
     assert cost.queries == 0 and cost.seconds == 0 and cost.regret == 0.1
     assert cost.asked == 6 * cost_study.DRAWN and cost.gradient  # one value a step and sample
     assert cost.kept[0] == pytest.approx(cost.kept[2], rel=0.05)  # one step at a time
-    black_box = cost_study.of_guidance(cloud, CHAINS, regret=0.1)
+    black_box = cost_study.of_guidance(cloud, CHAINS, judged=(0.1, None))
     assert black_box.asked == 7 * cost_study.DRAWN and not black_box.gradient and black_box.kept == [0, 0, 0]
 
 
 def test_the_table_has_a_line_for_each():
-    trained = cost_study.Cost(0.25, 3072, 1.25, [2**20, 3 * 2**19], 0, 0.0091, True)
-    guided = cost_study.Cost(0.531, 0, 0.0, [0, 0], 6000, 0.012, False)
+    trained = cost_study.Cost(0.25, (0.61, 0.9), 3072, 1.25, [2**20, 3 * 2**19], 0, 0.0091, True)
+    guided = cost_study.Cost(0.531, None, 0, 0.0, [0, 0], 6000, 0.012, False)
     *head, first, second = cost_view.table(
         {"backprop": trained, "clouds": guided}, {"backprop": ("own", "reverse"), "clouds": ("none", "–")}
     ).splitlines()
-    assert head[0].split() == ["training", "1000", "samples"]
-    assert " ".join(head[1].split()) == "regret queries seconds MiB kept queries ms gradient? paths KL"
-    assert " ".join(first.split()) == "backprop 25.0% 3,072 1.2 1.0, 1.5 0 9 yes own reverse"
-    assert " ".join(second.split()) == "clouds 53.1% none none 0.0, 0.0 6,000 12 no none –"
+    assert head[0].split() == ["really", "applied", "training", "1000", "samples"]
+    assert " ".join(head[1].split()) == "regret α r² queries seconds MiB kept queries ms gradient? paths KL"
+    assert " ".join(first.split()) == "backprop 25.0% 0.61 90.0% 3,072 1.2 1.0, 1.5 0 9 yes own reverse"
+    assert " ".join(second.split()) == "clouds 53.1% – – none none 0.0, 0.0 6,000 12 no none –"

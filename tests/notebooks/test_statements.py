@@ -15,7 +15,7 @@ from .statements import STATEMENTS
 
 ROOMS = Path(tutorial_lib.notebooks.__file__).parent
 COMPARING = re.compile(
-    r"\b(more|less|fewer|most|least|than|only|first|best|worst|better|worse|cheap|dear|alone|no|never|always|every|both"
+    r"\b(more|less|fewer|most|least|than|only|first|best|worst|better|worse|cheap|dear|alone|never|always|every|both"
     r"|larg\w+|small\w+|near\w+|clos\w+|high\w+|low\w+|furthe\w+|earlie\w+|faste\w+|slowe\w+|below|above|rarer?|evener"
     r"|falls?|rises?|grows?|shrinks?|keeps?|loses?|lost|wins?|beats?|needs?|does|held|gone)\b"
 )

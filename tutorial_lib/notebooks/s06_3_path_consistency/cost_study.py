@@ -21,19 +21,22 @@ from ...worlds import World
 
 FineTune = Callable[[SteeredPolicy, Reward], Iterator[Step]]
 Draw = Callable[[DenoisingPolicy, Reward, int, torch.Generator], object]
+Judged = tuple[float, tuple[float, float] | None]  # a Cost's regret and tilt
+Judge = Callable[[Policy], Judged]
 DRAWN = 1000  # samples, in the columns that say what sampling costs
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a method came to: its regret, and what it took.
+    """What a method came to, and what it took.
 
-    queries, seconds: of the training, 0 if there is none; kept: the most bytes that autograd keeps for the way back,
-    the network's weights among them, in each world; asked, drawing: queries and seconds of DRAWN samples; gradient:
-    whether the reward's is needed.
+    tilt: the α really applied and its r², None where no policy has a law of x_0 to look at; queries, seconds: of the
+    training, 0 if there is none; kept: the most bytes that autograd keeps for the way back, the network's weights among
+    them, in each world; asked, drawing: queries and seconds of DRAWN samples; gradient: whether the reward's is needed.
     """
 
     regret: float
+    tilt: tuple[float, float] | None
     queries: int
     seconds: float
     kept: Sequence[int]
@@ -42,8 +45,8 @@ class Cost:
     gradient: bool
 
 
-def of_training(fine_tune: FineTune, worlds: Sequence[World], *, regret: Callable[[Policy], float]) -> Cost:
-    """Train once in the first world, and begin once in each to see what is kept."""
+def of_training(fine_tune: FineTune, worlds: Sequence[World], *, judge: Judge) -> Cost:
+    """Train once in the first world, judge the policy, and begin once in each to see what is kept."""
     first = worlds[0]
 
     def one_iteration(world: World, reward: Reward) -> object:
@@ -53,17 +56,17 @@ def of_training(fine_tune: FineTune, worlds: Sequence[World], *, regret: Callabl
     policy = SteeredPolicy(first.pretrained)
     last = run(fine_tune(policy, first.reward))[-1]
     asked, drawing = of_drawing(lambda _, __, n, g: rollout(policy, n, generator=g), first)
-    return Cost(regret(policy), last.queries, last.seconds, kept, asked, drawing, gradient)
+    return Cost(*judge(policy), last.queries, last.seconds, kept, asked, drawing, gradient)
 
 
-def of_guidance(draw: Draw, worlds: Sequence[World], *, regret: float) -> Cost:
+def of_guidance(draw: Draw, worlds: Sequence[World], *, judged: Judged) -> Cost:
     """Nothing is trained; all of it comes when a sample is drawn."""
 
     def sample(world: World, reward: Reward) -> object:
         return draw(world.pretrained, reward, DRAWN, torch.Generator().manual_seed(0))
 
     kept, gradient = _kept_and_gradient(sample, worlds)
-    return Cost(regret, 0, 0.0, kept, *of_drawing(draw, worlds[0]), gradient)
+    return Cost(*judged, 0, 0.0, kept, *of_drawing(draw, worlds[0]), gradient)
 
 
 def _kept_and_gradient(call: Callable[[World, Reward], object], worlds: Sequence[World]) -> tuple[list[int], bool]:

@@ -1,119 +1,54 @@
-r"""Path consistency and PPO on the same paths (§6.3): α and the share of paths that p_pre drew.
+r"""Path consistency and PPO on the same paths (§6.3), five seeds at each α and share of paths that p_pre drew.
 
-    an iteration's n paths:  (1 − share)·n by p_θ,  share·n by p_pre,  for path consistency and for PPO alike
+    an iteration's n paths:  (1 − share)·n by p_θ,  share·n by p_pre,  for path consistency and for each PPO alike
 
-`foreign_ppo` is soft PPO on paths that another policy drew; `scene` tunes by both methods at every setting, once.
-Shapes: x_0 [B, 2]; n paths, T steps, T·n rows.
+The trainings are rows that `python -m tutorial_lib.recipes ring_whose_paths` has stored; the exact targets are computed
+here. Shapes: x_0 [B, 2]; regrets [seeds].
 """
 
-import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import functools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
-from ...algorithms import Step, Training, ValueNetwork, minibatches, path_consistency, path_kl, run, soft_ppo
-from ...checks import count
-from ...exact import GaussianOptimum, TiltedDensity
-from ...metrics import quiet_objective
-from ...policies import Policy, SteeredPolicy, Trajectory, log_ratio, rollout
-from ...rewards import Reward
+from ... import assets
+from ...denoisers import ExactDenoiser
+from ...distributions import GaussianMixture
+from ...exact import TiltedDensity
+from ...policies import DenoisingPolicy, rollout
+from ...recipes import whose_paths
+from ...recipes.whose_paths import (
+    ALPHAS,
+    CONSISTENCY,
+    IGNORED,
+    LOOKS,
+    METHODS,
+    PPO,
+    SHARES,
+    UNCLIPPED,
+    rare_mode,
+    regret,
+)
+from ...schedules import NoiseSchedule
 from ...worlds import World
 
-ALPHAS, SHARES = (0.2, 0.5, 2.0), (0.0, 0.5, 1.0)
-CONSISTENCY, PPO = METHODS = ("path consistency", "PPO")
-PARTICLES, CLIP = 400, 0.1
-ITERATIONS, PATHS = 15, 128  # of each training in a scene
-
-
-@dataclass(frozen=True)
-class Steps:
-    """Every step of n paths, T·n rows: x_t, t, z = (x_{t−1} − ρ)/σ_t, log p_old/p_pre, the advantage and the return."""
-
-    x: Tensor
-    t: Tensor
-    z: Tensor
-    old: Tensor
-    advantage: Tensor
-    returns: Tensor
-
-
-def foreign_ppo(
-    policy: SteeredPolicy,
-    reward: Reward,
-    *,
-    alpha: float,
-    generator: torch.Generator,
-    off_policy: float,
-    recorded: bool = True,
-    behaviour: Policy | None = None,
-    iterations: int = ITERATIONS,
-    n: int = PATHS,
-) -> Iterator[Step]:
-    """Soft PPO as it should not be used: a share `off_policy` of its paths is by `behaviour` (p_pre unless given).
-
-    recorded: a path's p_old is the policy that drew it, as a rollout writes it down; else all count as p_θ's own.
-    """
-    n, sampler = count("n", n, least=2), behaviour or policy.pretrained
-    critic = ValueNetwork(policy, generator=generator)
-    plan: dict[str, Any] = dict(alpha=alpha, n=n, iterations=iterations, learning_rate=4e-3)
-    training = Training(policy, reward, generator=generator, helpers=[critic], **plan)
-    for _ in training:
-        path, foreign = mixed_rollout(policy, sampler, n, off_policy, generator=generator)
-        r, kl = training.rewards(path.x_0), path_kl(policy, path)
-        critic.adapt(r)
-        steps = judged(policy, critic, path, r, foreign, sampler if recorded else None)
-        for rows in minibatches(len(steps.t), 3, generator):
-            objective, missed = losses(policy, critic, steps, rows)
-            training.descend(objective + missed)
-        yield training.step(objective.item(), r, kl)
-
-
-def mixed_rollout(
-    policy: Policy, other: Policy, n: int, share: float, *, generator: torch.Generator
-) -> tuple[Trajectory, Tensor]:
-    """n paths, the last `share` of them drawn by the other policy, and which those are: [n] bool."""
-    if not 0 <= share <= 1:
-        raise ValueError(f"off_policy must lie in [0, 1], got {share!r}")
-    others = round(share * n)
-    drawn = [rollout(p, m, generator=generator).x for p, m in ((policy, n - others), (other, others)) if m]
-    return Trajectory(torch.cat(drawn, 1)), torch.arange(n) >= n - others
-
-
-@torch.no_grad()
-def judged(
-    policy: SteeredPolicy, critic: ValueNetwork, path: Trajectory, r: Tensor, foreign: Tensor, sampler: Policy | None
-) -> Steps:
-    """What PPO makes of n paths. sampler: p_old of the foreign ones [n]; None: all count as the policy's own."""
-    x, t, x_next = path.steps()
-    rho, sigma, u = policy.pretrained.mean(x, t), policy.schedule.at("sigma", t, x), policy.shift(x, t)
-    if sampler is not None:
-        u = torch.where(foreign.repeat(path.T).unsqueeze(1), (sampler.mean(x, t) - rho) / sigma, u)
-    z = (x_next - rho) / sigma
-    old, values = log_ratio(u, z), critic.along(path, r)
-    advantage = soft_ppo.advantages(values, path.by_step(old), lam=0.99)
-    returns = (advantage + values)[1:].reshape(-1)
-    return Steps(x, t, z, old, soft_ppo.standardised(advantage[1:].reshape(-1)), returns)
-
-
-def losses(policy: SteeredPolicy, critic: ValueNetwork, steps: Steps, rows: Tensor) -> tuple[Tensor, Tensor]:
-    """PPO's clipped surrogate and the critic's error, of a minibatch of rows."""
-    x, t = steps.x[rows], steps.t[rows]
-    new = log_ratio(policy.shift(x, t), steps.z[rows])
-    missed = (critic(x, t) - steps.returns[rows]) / critic.scale
-    return soft_ppo.loss(new, steps.old[rows], steps.advantage[rows], clip=CLIP), missed.square().mean() / 2
+__all__ = ["ALPHAS", "CONSISTENCY", "IGNORED", "LOOKS", "METHODS", "PPO", "SHARES", "UNCLIPPED", "rare_mode", "regret"]
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """What one training came to: samples x_0 [PARTICLES, 2], and the regret with its standard error."""
+    """What five trainings came to: samples x_0 [PARTICLES, 2] of the first, and all regrets and largest path KLs."""
 
     x_0: Tensor
-    regret: float
-    regret_se: float
+    regrets: Tensor
+    kls: Tensor
+
+    @property
+    def regret(self) -> float:
+        """The median over the seeds."""
+        return self.regrets.median().item()
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,34 +62,69 @@ class Scene:
     tuned: Mapping[tuple[str, float, float], Tuned]
 
 
-def scene(
-    world: World,
-    *,
-    alphas: Sequence[float] = ALPHAS,
-    shares: Sequence[float] = SHARES,
-    iterations: int = ITERATIONS,
-    n: int = PATHS,
-    progress: bool = False,
-) -> Scene:
-    """Tune by both methods at every α and share: as many paths, the same seed and the same first weights."""
+@functools.cache
+def rows() -> dict[str, Tensor]:
+    """The stored rows, by name: see `recipes.whose_paths`."""
+    return assets.load(whose_paths.NAME)
+
+
+def scene(world: World) -> Scene:
+    """The stored trainings on `worlds.ring(T=10)`, with the targets of that world."""
     if world.extent is None:
         raise ValueError(f"expected a world of points, got {world.name}")
-    tilted = TiltedDensity(world.pretrained, world.reward, extent=world.extent)
-    best = {a: GaussianOptimum(world.pretrained, world.reward, alpha=a, extent=world.extent, grid=81) for a in alphas}
-    settings = [(method, a, share) for a in alphas for share in shares for method in METHODS]
-    tuned = {}
-    for method, alpha, share in tqdm(settings, disable=not progress):
-        fine_tune: Callable[..., Iterator[Step]] = path_consistency.fine_tune if method == CONSISTENCY else foreign_ppo
-        policy, g = SteeredPolicy(world.pretrained), torch.Generator().manual_seed(0)
-        run(fine_tune(policy, world.reward, alpha=alpha, generator=g, iterations=iterations, n=n, off_policy=share))
-        tuned[method, alpha, share] = examine(policy, dataclasses.replace(world, alpha=alpha), best[alpha])
-    gaps = {alpha: found.family_gap for alpha, found in best.items()}
-    return Scene(world.extent, shares, {alpha: tilted.at(alpha).mass for alpha in alphas}, gaps, tuned)
+    kept, tilted = rows(), TiltedDensity(world.pretrained, world.reward, extent=world.extent)
+    tuned = {
+        (method, alpha, share): Tuned(kept["x_0"][m, a, s].float(), kept["regret"][m, a, s], kept["kl"][m, a, s])
+        for m, method in enumerate(METHODS)
+        for a, alpha in enumerate(ALPHAS)
+        for s, share in enumerate(SHARES)
+    }
+    gaps = dict(zip(ALPHAS, kept["gaps"].tolist(), strict=True))
+    return Scene(world.extent, SHARES, {alpha: tilted.at(alpha).mass for alpha in ALPHAS}, gaps, tuned)
 
 
-def examine(policy: Policy, world: World, best: GaussianOptimum) -> Tuned:
-    """Samples, from the same noise for every policy, and regret."""
-    noise = torch.Generator().manual_seed(1)
-    J, se = quiet_objective(policy, world.reward, alpha=world.alpha, n=2000, generator=noise)
-    x_0 = rollout(policy, PARTICLES, generator=torch.Generator().manual_seed(2)).x_0
-    return Tuned(x_0, best.soft.share(best.soft.optimum - J), best.soft.share(se))
+def kinds() -> dict[str, Tensor]:
+    """Regret [LOOKS, seeds] by the kind of stretches."""
+    return dict(zip(whose_paths.KINDS, rows()["kinds"], strict=True))
+
+
+def replayed() -> dict[str, Tensor]:
+    """Regret [seeds] at 640 scored paths, by how often each is used."""
+    names = [*whose_paths.REPLAYED, *(f"PPO, {epochs} passes" for epochs in whose_paths.EPOCHS)]
+    return dict(zip(names, rows()["replayed"], strict=True))
+
+
+def rare() -> dict[str, Tensor]:
+    """(regret, share of samples in the rare mode) [seeds, 2], by where the paths come from."""
+    return dict(zip(whose_paths.RARE_WAYS, rows()["rare"], strict=True))
+
+
+@dataclass(frozen=True)
+class LinearChain:
+    """One Gaussian cluster and r(x) = b·x, where all is in closed form and the optimal steps are Gaussian: paths
+    x [T+1, n, 2] of p_pre, the optimum's log-ratios on them and its soft values, both [T+1, n]."""
+
+    alpha: float
+    b: Tensor
+    x: Tensor
+    log_ratios: Tensor
+    v: Tensor
+
+
+def linear_chain(*, alpha: float, T: int, n: int, generator: torch.Generator) -> LinearChain:
+    """v_t(x) = b_t·x + c_t: with p_pre's steps N(k_t x + m_t, σ_t²), b_t = k_t b_{t−1}, u*_t = σ_t b_{t−1}/α and
+    c_t = c_{t−1} + b_{t−1}·m_t + σ_t² ‖b_{t−1}‖²/2α."""
+    schedule, b = NoiseSchedule.cosine(T), torch.tensor([1.5, -0.5], dtype=torch.float64)
+    cluster = GaussianMixture(torch.ones(1), torch.tensor([[0.5, 1.0]]), stds=torch.tensor([0.6]))
+    pretrained = DenoisingPolicy(ExactDenoiser(cluster, schedule), schedule)
+    x = rollout(pretrained, n, generator=generator).x.double()
+    slope, constant, log_ratios, v = b, x.new_zeros(()), [x.new_zeros(n)], [x[0] @ b]
+    for t in range(1, T + 1):
+        at = pretrained.mean(torch.tensor([[0.0, 0.0], [1.0, 0.0]]), t).double()
+        k, sigma = (at[1] - at[0])[0], schedule.sigma[t].double()
+        z, u = (x[t - 1] - k * x[t] - at[0]) / sigma, sigma * slope / alpha
+        log_ratios.append(z @ u - u @ u / 2)
+        constant = constant + slope @ at[0] + sigma**2 * (slope @ slope) / (2 * alpha)
+        slope = k * slope
+        v.append(x[t] @ slope + constant)
+    return LinearChain(alpha, b, x, torch.stack(log_ratios), torch.stack(v))

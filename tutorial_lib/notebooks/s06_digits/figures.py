@@ -86,20 +86,23 @@ def show_ranges(found: Mapping[str, Range]) -> Figure:
 
 def show_gallery(walls: Mapping[str, Tensor], usual: Tensor) -> Figure:
     """A wall for each name, its images [n, 1, 8, 8], and their warning signs beside the usual ones [batches, 2]. What
-    follows a colon in a name stands above the wall alone."""
+    follows a colon in a name stands above the wall alone; in the last panel those within the usual are blue."""
     figure, axes = plt.subplots(
         1, len(walls) + 1, figsize=(3 * len(walls) + 3.6, 3.3), width_ratios=[1] * len(walls) + [1.2]
     )
-    colors = (plots.TUNED, *FAILED)
-    ax = axes[-1]
+    ax, failed, healthy = axes[-1], iter(FAILED), 0
+    least, most = float(usual[:, 0].min()), float(usual[:, 1].max())
     ax.plot(*usual.T, ".", color=plots.PRETRAINED, alpha=0.3)
-    ax.axvline(float(usual[:, 0].min()), color=plots.PRETRAINED, linestyle="--", linewidth=1)
-    ax.axhline(float(usual[:, 1].max()), color=plots.PRETRAINED, linestyle="--", linewidth=1)
-    for picture, (name, images), color in zip(axes, walls.items(), colors, strict=False):
+    ax.axvline(least, color=plots.PRETRAINED, linestyle="--", linewidth=1)
+    ax.axhline(most, color=plots.PRETRAINED, linestyle="--", linewidth=1)
+    for picture, (name, images) in zip(axes, walls.items(), strict=False):
         plots.show_wall(picture, images, columns=round(len(images) ** 0.5), title=name)
         entropy, nearest = warning_signs(images)
+        usually = entropy >= least and nearest <= most
+        color = plots.TUNED if usually else next(failed)
         ax.plot(entropy, nearest, "o", color=color, markersize=8)
-        place, side = ((7, 7), "left") if entropy < float(usual[:, 0].min()) else ((0, 11), "right")
+        place, side = ((0, 11 + 13 * healthy), "right") if entropy >= least else ((7, 7), "left")
+        healthy += usually
         short = name.partition(":")[0]
         ax.annotate(short, (entropy, nearest), place, textcoords="offset points", ha=side, color=color)
     ax.set(xlabel="entropy of the classes (nats)", ylabel="distance to the nearest digit", yscale="log", ylim=(1.8, 40))

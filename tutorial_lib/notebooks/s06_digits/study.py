@@ -7,13 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ... import worlds
+from ... import assets, worlds
+from ...denoisers.lora import LowRank
 from ...exact import Frontier
 from ...metrics import Pairs, Standing, class_entropy, sorted_pairs, standing, standings_table
 from ...metrics.pairs import SIDE
 from ...policies import record, rollout
+from ...recipes import digits_ways
 from ...rewards import Reward, query
 from ...worlds import World, described, digits_bank, digits_rewards, optimal_standing, pretrained_standing
 
@@ -90,6 +92,20 @@ def warning_signs(images: Tensor) -> tuple[float, float]:
 def usual_signs(n: int, *, batches: int = 200) -> Tensor:
     """The `warning_signs` of batches of n pretrained digits, [batches, 2]: what healthy samples of that size show."""
     return torch.tensor([warning_signs(images) for images in digits_bank()[: n * batches].split(n)])
+
+
+def factored(layer: LowRank, x: Tensor) -> Tensor:
+    """An adapter's layer as W x + s B (A x), where W + s B A is never made: the same output as its `forward`."""
+    scaled, A, B = layer.layer(x), layer.A, layer.scale * layer.B
+    if isinstance(layer.layer, nn.Conv2d):
+        thin = nn.functional.conv2d(x, A.view(-1, *layer.layer.weight.shape[1:]), padding=layer.layer.padding)
+        return scaled + nn.functional.conv2d(thin, B[:, :, None, None])
+    return scaled + x @ A.T @ B.T
+
+
+def ways() -> dict[str, Tensor]:
+    """Regret of a few iterations by each way to tune, five seeds, as `recipes.digits_ways` has stored it."""
+    return assets.load(digits_ways.NAME)
 
 
 @dataclass(frozen=True)
