@@ -23,7 +23,7 @@ FLOORS = [
     ["amortised.family", "amortised.*", "amortised"],
     ["assets.loader", "assets"],
     ["worlds.world", "worlds.idx", "worlds.plane", "worlds.digits", "worlds.files", "worlds.*", "worlds"],
-    ["recipes.ring", "recipes.adapters", "recipes.amortised_digits", "recipes", "recipes.__main__"],
+    ["recipes.ring", "recipes.adapters", "recipes.amortised_digits", "recipes.backprop", "recipes", "recipes.__main__"],
     ["plots.maps", "plots.walls", "plots", "widgets", "quiz"],
     ["notebooks.*.study", "notebooks.*_study", "notebooks.*.figures", "notebooks.*.view", "notebooks.*", "notebooks"],
 ]
