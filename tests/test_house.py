@@ -20,10 +20,21 @@ FLOORS = [
     ["exact.chain", "exact.soft_values", "exact.*", "exact"],
     ["metrics.report", "metrics.distances", "metrics.diversity", "metrics.*", "metrics"],
     ["algorithms.loop", "algorithms.values", "algorithms.*", "algorithms", "guidance.values", "guidance.*", "guidance"],
+    ["settings.offline", "settings.online", "settings.*", "settings"],
     ["amortised.family", "amortised.*", "amortised"],
     ["assets.loader", "assets"],
     ["worlds.world", "worlds.idx", "worlds.plane", "worlds.digits", "worlds.files", "worlds.*", "worlds"],
-    ["recipes.ring", "recipes.adapters", "recipes.amortised_digits", "recipes.backprop", "recipes", "recipes.__main__"],
+    [
+        "recipes.ring",
+        "recipes.adapters",
+        "recipes.amortised_digits",
+        "recipes.soft_ppo_rows",
+        "recipes.applied_tilts",
+        "recipes.weighted",
+        "recipes.backprop",
+        "recipes",
+        "recipes.__main__",
+    ],
     ["plots.maps", "plots.walls", "plots", "widgets", "quiz"],
     ["notebooks.*.study", "notebooks.*_study", "notebooks.*.figures", "notebooks.*.view", "notebooks.*", "notebooks"],
 ]
@@ -36,10 +47,11 @@ MODULE_LINES, FUNCTION_LINES = 250, 30
 LONGER = {
     "distributions": 265,
     "mdp": 305,
+    "algorithms.direct_preference: fine_tune": 31,
     "algorithms.path_consistency: fine_tune": 57,
     "algorithms.reward_backprop: fine_tune": 42,
-    "algorithms.reward_weighted_mle: fine_tune": 47,
-    "algorithms.soft_ppo: fine_tune": 56,
+    "algorithms.reward_weighted_mle: fine_tune": 49,
+    "algorithms.soft_ppo: fine_tune": 58,
     "denoisers.pretraining: pretrain": 51,
     "distributions: tilt": 41,
     "exact.soft_values: __init__": 34,
@@ -47,6 +59,7 @@ LONGER = {
     "guidance.values: _fit": 49,
     "mdp: grid_world": 40,
     "rewards.learned: train": 41,
+    "settings.online: run": 49,
     "worlds.files: images": 33,
 }
 
@@ -115,7 +128,7 @@ def import_offences(source: str, module: str, modules: set[str]) -> list[str]:
 
 
 def is_study(module: str) -> bool:
-    return notebook(module) is not None and module.endswith("study")
+    return notebook(module) is not None and module.endswith(("study", ".bugs"))
 
 
 def is_view(module: str) -> bool:

@@ -14,7 +14,7 @@ ALPHA, N = 0.5, 40
 
 @pytest.fixture
 def spied(monkeypatch):
-    """What `tempered` and `loss` were given: log-weights, and (x_0, x_t, t)."""
+    """What `tempered` and `loss` were given: log-weights, and (x_0, x_t, t, weight)."""
     weighed, learned = [], []
     tempered, loss = reward_weighted_mle.tempered, reward_weighted_mle.loss
 
@@ -100,7 +100,7 @@ def test_it_learns_from_x_0_or_from_the_policys_own_mean_of_it(denoised, spied):
     path = rollout(twin, N, generator=seeded(1))
     with torch.no_grad():
         own = twin.mean(path.x[1], 1) if denoised else path.x_0
-    ((x_0, x_t, t),) = spied[1]
+    ((x_0, x_t, t, _),) = spied[1]
     gap = (x_0[:, None] - own).norm(dim=2)
     assert gap.amin(1).max() < 1e-4 and twin.shift(path.x[1], 1).norm(dim=1).min() > 0.1
     drawn = gap.argmin(1).bincount(minlength=N) / 600
@@ -115,6 +115,31 @@ def test_it_learns_from_x_0_or_from_the_policys_own_mean_of_it(denoised, spied):
 def test_an_update_follows_the_gradient_of_the_loss(spied):
     policy, twin = moved(), moved()
     next(tune(reward_weighted_mle, policy, n=N, **only_once(reward_weighted_mle, batch=50)))
-    ((x_0, x_t, t),) = spied[1]
+    ((x_0, x_t, t, _),) = spied[1]
     expected = slope(reward_weighted_mle.loss(twin, x_0, x_t, t), twin)
     torch.testing.assert_close(gradient(policy), expected / expected.norm().clamp_min(1), rtol=1e-3, atol=1e-5)
+
+
+def test_epsilon_weights_turn_the_loss_into_that_of_the_noise():
+    """Σ_t of the weighted loss of a denoiser is a multiple of ‖ε̂ − ε‖², each t alike."""
+    policy, weights = moved(), reward_weighted_mle.epsilon_weights(moved().schedule)
+    schedule, g = policy.schedule, seeded(0)
+    x_0, noise = torch.randn(2, 6, 2, generator=g)
+    ratios = []
+    for t in range(1, T + 1):
+        level = schedule.alpha_bar[t]
+        x_t = level.sqrt() * x_0 + (1 - level).sqrt() * noise
+        found = (policy.mean(x_t, t) - schedule.carry[t] * x_t) / schedule.signal[t]  # x̂_0 of the policy
+        guess = (x_t - level.sqrt() * found) / (1 - level).sqrt()
+        loss = reward_weighted_mle.loss(policy, x_0, x_t, torch.full((6,), t), weights[t])
+        ratios.append(loss / (guess - noise).square().sum(1).mean())
+    assert len(weights) == T + 1 and weights[0] == 0 and float(weights[1:].mean()) == pytest.approx(1)
+    torch.testing.assert_close(torch.stack(ratios), ratios[0].expand(T), rtol=1e-3, atol=0)
+
+
+def test_another_weight_of_each_time_reaches_the_loss(spied):
+    per_time = torch.arange(T + 1.0)
+    once = only_once(reward_weighted_mle, batch=50)
+    next(tune(reward_weighted_mle, moved(), n=N, per_time=per_time, **once))
+    ((_, _, t, weight),) = spied[1]
+    assert torch.equal(weight, per_time[t]) and len(set(weight.tolist())) > 1

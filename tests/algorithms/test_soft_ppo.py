@@ -100,3 +100,15 @@ def test_the_share_of_clipped_ratios_is_told():
     assert step.extra == {"clipped": 0.0}
     last = next(tune(soft_ppo, moved(), iterations=1, epochs=8, clip=1e-6, learning_rate=0.05))
     assert last.extra["clipped"] > 0.9
+
+
+def test_a_critic_of_ones_own_is_trained_as_the_usual_one_is():
+    usual, own, generator = moved(), moved(), seeded(1)
+    options = only_once(soft_ppo, n=N)
+    next(tune(soft_ppo, usual, **options))
+    critic = ValueNetwork(own, generator=generator)
+    before = [p.clone() for p in critic.parameters()]
+    next(soft_ppo.fine_tune(own, REWARD, alpha=ALPHA, generator=generator, baseline=critic, **options))
+    for a, b in zip(usual.parameters(), own.parameters(), strict=True):
+        assert torch.equal(a, b)
+    assert any(not torch.equal(a, b) for a, b in zip(before, critic.parameters(), strict=True))

@@ -18,11 +18,12 @@ def test_a_slider_changes_the_walk_at_once(page, label):
 
 
 def test_a_question_explains_the_answer_that_was_picked_and_no_other(page):
-    quiz, why = page.page.locator(".tutorial-quiz").first, page.page.get_by_text("The policy turns hard-greedy")
-    quiz.get_by_text("Nothing: the optimum does not depend on α").click()
+    quiz = page.page.locator(".tutorial-quiz").first
+    why = page.page.get_by_text("The weights favour walks whose slips went well")
+    quiz.get_by_text("The soft optimal policy, once α is small").click()
     quiz.get_by_text("Not quite.").wait_for(timeout=5000)
     assert not why.first.is_visible(), "the code of a question gives its answer away"
-    quiz.get_by_text("The tie to the habit: only reward counts now").click()
+    quiz.get_by_text("None: it also has luckier slips").click()
     quiz.get_by_text("Right.").wait_for(timeout=5000)
     assert why.first.is_visible()
     assert page.errors() == []

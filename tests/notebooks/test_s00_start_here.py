@@ -1,18 +1,21 @@
 """What α trades in the plane: the study's answers against chains rolled by hand, and settings of every kind."""
 
+import inspect
 import math
 import random
 import warnings
+from dataclasses import dataclass
 
 import pytest
 import torch
 
-from tutorial_lib import worlds
+from tutorial_lib import quiz, worlds
 from tutorial_lib.amortised import ALPHAS
-from tutorial_lib.notebooks.s00_start_here import study, view
+from tutorial_lib.metrics import applied_tilt
+from tutorial_lib.notebooks.s00_start_here import bugs, study, view
 from tutorial_lib.notebooks.s00_start_here.study import EXACT, EXACT_VALUE, TWEEDIE
 
-from ..oracles import seeded
+from ..oracles import ring_mixture, seeded
 
 ON_RING = study.methods("ring", "peak")
 SCENES = [(world, reward) for world in study.PLANE_WORLDS for reward in study.REWARDS]
@@ -196,3 +199,72 @@ def test_unknown_settings_are_refused():
         study.scene("digits", "ink")
     with pytest.raises(ValueError, match="unknown reward 'ink'"):
         study.scene("ring", "ink")
+
+
+@pytest.mark.parametrize(
+    ("reward", "alpha", "method"),
+    [("peak", 0.5, TWEEDIE), ("half_plane", 1.5811388, EXACT_VALUE), ("disc", 0.3, "path consistency, trained")],
+)
+def test_the_applied_alpha_is_that_of_the_policys_own_law(reward, alpha, method):
+    """Stored at some α, the first two, and straight between them: against a law of x_0 pushed over another grid."""
+    scene = study.scene("ring", reward)
+    found = study.applied(scene, study.answer(scene, alpha, 1.0, method))
+    policy = study.policy_of(scene, alpha, 1.0, method)
+    measured = applied_tilt(policy, alpha=alpha, extent=6.0, reward=scene.world.reward, grid=141)
+    assert found.alpha == pytest.approx(measured.alpha, rel=0.03) and found.r2 == pytest.approx(measured.r2, abs=0.02)
+
+
+def test_what_was_applied_is_known_for_every_method_at_every_alpha_of_the_ring():
+    for reward in study.REWARDS:
+        scene = study.scene("ring", reward)
+        for method in study.methods("ring", reward):
+            for alpha in (ALPHAS[0], 0.3, 1.0, ALPHAS[1]):
+                found = study.applied(scene, Stub(method, alpha, 1.0))
+                assert found is not None and (0 <= found.r2 <= 1 or math.isnan(found.alpha))
+                if method == EXACT:
+                    assert (found.alpha, found.r2) == (alpha, 1)
+                elif method != TWEEDIE:
+                    assert 0.5 * alpha < found.alpha < 4 * alpha and found.r2 > 0.5
+    assert study.applied(study.scene("ring", "peak"), Stub(TWEEDIE, 0.5, 0.95)) is None
+    assert study.applied(study.scene("grid", "peak"), Stub(TWEEDIE, 0.5, 1.0)) is None
+
+
+@dataclass
+class Stub:
+    """The settings of an answer."""
+
+    method: str
+    alpha: float
+    strength: float
+
+
+def test_the_slips_of_an_optimum_are_what_they_say():
+    r, alpha = torch.tensor([1.0, 2.0, 4.0], dtype=torch.float64), 0.5
+    e = [math.exp(x / alpha) for x in (1, 2, 4)]
+    slips = {name: float(value) for name, value in study.slips_of_an_optimum(r, alpha).items()}
+    assert slips == pytest.approx(
+        {
+            "J_pre, the mean of r": 7 / 3,
+            "α log of a sum where a mean belongs": alpha * math.log(sum(e)),
+            "log Z, without the α in front of it": math.log(sum(e) / 3),
+            "the J* of α = 1": math.log(sum(math.exp(x) for x in (1, 2, 4)) / 3),
+            "the largest reward, which is J* as α falls to 0": 4,
+        }
+    )
+
+
+def test_the_planted_bug_forgets_the_pretrained_law():
+    """Mended it is the frontier; as it stands the optimum does not come back to p_pre as α grows."""
+    x = torch.cartesian_prod(*[torch.linspace(-3, 3, 121).double()] * 2)
+    p_pre = ring_mixture().to(torch.float64).log_prob(x).softmax(0)
+    r = -(x - torch.tensor([2.0, 0.5])).square().sum(1)
+    source = inspect.getsource(bugs.frontier)
+    mended = source.replace("(r / alpha).softmax(0)", "(r / alpha + p_pre.log()).softmax(0)")
+    names = dict(vars(bugs))
+    exec(mended, names)
+    for alpha, (kl, reward) in zip((0.5, 1000), names["frontier"](p_pre, r, [0.5, 1000]), strict=True):
+        weight = p_pre * (r / alpha).exp()
+        best = float((weight @ r) / weight.sum())
+        assert (kl, reward) == pytest.approx(((best - alpha * float(weight.sum().log())) / alpha, best), abs=1e-5)
+    assert bugs.frontier(p_pre, r, [1000])[0][0] > 1
+    assert "softmax" in quiz.bug(bugs.frontier).lines[quiz.bug(bugs.frontier).line - 1]

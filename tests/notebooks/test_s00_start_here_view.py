@@ -88,7 +88,8 @@ def test_what_does_not_move(views, world, reward):
     dot = next(line for line in trade.lines if line.get_color() == plots.PRETRAINED)
     expected = float((scene.tilted.pretrained * scene.tilted.reward).sum())
     assert (dot.get_xdata()[0], dot.get_ydata()[0]) == pytest.approx((0, expected))
-    (label,) = trade.texts
+    label, off = trade.texts
+    assert off is shown.off and trade.get_xlim()[1] == pytest.approx(2.8 * max(curve.get_xdata()))
     assert label.get_text() == "pretrained" and label.xy == pytest.approx((0, expected))
 
 
@@ -120,6 +121,7 @@ def test_every_moving_artist_is_at_its_answer(views, world, reward, alpha, stren
     kl, r = min(found.kl, 0.985 * right), max(found.reward, bottom)
     assert (here.get_xdata()[0], here.get_ydata()[0]) == pytest.approx((kl, r))
     assert here.get_marker() == ("o" if (kl, r) == (found.kl, found.reward) else ">" if kl < found.kl else "v")
+    assert (shown.off.get_text() == "") == (here.get_marker() == "o")
     assert list(gap.get_xdata()) == pytest.approx([kl, best_kl], rel=1e-4, abs=1e-6)
     assert list(gap.get_ydata()) == pytest.approx([r, best], rel=1e-4)
     told = shown.picture.figure.get_suptitle()
@@ -131,9 +133,9 @@ def test_every_moving_artist_is_at_its_answer(views, world, reward, alpha, stren
     ("kl", "reward", "marker", "where"),
     [
         (1.0, -3.0, "o", lambda x, y, kl, r: (x, y) == (kl, r)),
-        (50.0, -3.0, ">", lambda x, y, kl, r: 4 < x < 5 and y == r),
+        (50.0, -3.0, ">", lambda x, y, kl, r: 10 < x < 10.2 and y == r),
         (1.0, -300.0, "v", lambda x, y, kl, r: x == kl and -12 < y < -10),
-        (math.inf, -math.inf, ">", lambda x, y, kl, r: 4 < x < 5 and -12 < y < -10),
+        (math.inf, -math.inf, ">", lambda x, y, kl, r: 10 < x < 10.2 and -12 < y < -10),
     ],
 )
 def test_a_point_off_the_panel_waits_at_its_edge(views, kl, reward, marker, where):
@@ -143,6 +145,17 @@ def test_a_point_off_the_panel_waits_at_its_edge(views, kl, reward, marker, wher
     x, y = shown.here.get_xdata()[0], shown.here.get_ydata()[0]
     assert shown.here.get_marker() == marker and where(x, y, kl, reward)
     assert trade_holds(shown, x, y)
+    told = "" if marker == "o" else f"off the panel: KL(path) {kl:.3g}, reward {reward:.3g}"
+    assert shown.off.get_text() == told and shown.off.get_color() == plots.TUNED
+
+
+def test_tweedies_point_is_on_the_panel(views):
+    """Its KL(path) is several times the frontier's; the axis reaches that far."""
+    shown = views["ring", "peak"]
+    found = study.answer(shown.scene, 0.5, 1.0, TWEEDIE)
+    shown.draw(found)
+    assert found.kl > 3 * found.target.kl and shown.here.get_marker() == "o" and shown.off.get_text() == ""
+    assert (shown.here.get_xdata()[0], shown.here.get_ydata()[0]) == (found.kl, found.reward)
 
 
 def trade_holds(shown, x, y):
@@ -162,6 +175,7 @@ def test_all_that_moves_is_drawn_anew(views):
         lambda: shown.gap.set_data([0, 4], [-9, 0]),
         lambda: shown.settings.set_text("other"),
         lambda: shown.alarm.set_text("alarm"),
+        lambda: shown.off.set_text("off"),
     ]
     frames = [shown.picture.frame()]
     for change in changes:
@@ -206,7 +220,7 @@ def test_words_say_the_numbers_of_a_method():
     assert [float(said[i]) for i in (1, 2)] == pytest.approx([J, J_star], abs=0.006)
     assert float(said[3]) == pytest.approx(100 * regret, abs=0.06)
     assert float(said[4]) == pytest.approx(100 * found.regret_se, abs=0.06)
-    assert said[5] == "Far from the frontier."
+    assert said[5].startswith("Far from the frontier.Applied α = ")
 
 
 def test_words_say_that_the_exact_chain_has_one_kl():
@@ -216,7 +230,32 @@ def test_words_say_that_the_exact_chain_has_one_kl():
         f"KL(x0) = KL(path) = {kl:.2f} nats, about as choosy as keeping one pretrained sample in {math.exp(kl):,.0f}. "
         f"Reward {best:.2f} (pretrained {scene.pretrained_objective:.2f})."
         f"J = J* = {best - 0.2 * kl:.2f}: the optimum itself. γ does not act on it."
+        "Applied α = 0.2 (asked 0.2): a line in r explains r² = 100.0% of log pθ(x0)/ppre(x0)."
     )
+
+
+@pytest.mark.parametrize(
+    ("world", "reward", "alpha", "strength", "method", "said"),
+    [
+        ("ring", "disc", 0.2, 1.0, TWEEDIE, "Applied α = ∞: its samples have not moved with the reward."),
+        ("ring", "peak", 0.05, 1.0, TWEEDIE, "is not known: its paths go too far for any grid here."),
+        ("ring", "peak", 0.5, 0.9, TWEEDIE, "The α that it applied is kept for the ring at γ = 1 only."),
+        ("grid", "peak", 0.5, 1.0, EXACT_VALUE, "The α that it applied is kept for the ring at γ = 1 only."),
+    ],
+)
+def test_words_say_the_alpha_that_was_applied_or_why_it_is_not_known(world, reward, alpha, strength, method, said):
+    scene = study.scene(world, reward)
+    assert strip(view.in_words(scene, study.answer(scene, alpha, strength, method))).endswith(said)
+
+
+def test_words_say_the_applied_alpha_of_a_trained_policy():
+    scene = study.scene("ring", "peak")
+    found = study.answer(scene, 0.5, 1.0, "soft PPO, trained")
+    applied = study.applied(scene, found)
+    last = strip(view.in_words(scene, found)).split("Applied α = ")[1]
+    numbers = re.fullmatch(r"([\d.]+) \(asked 0.5\): a line in r explains r² = ([\d.]+)% of .*", last)
+    assert numbers is not None
+    assert [float(n) for n in numbers.groups()] == pytest.approx([applied.alpha, 100 * applied.r2], rel=5e-3)
 
 
 @pytest.mark.parametrize(
@@ -232,7 +271,7 @@ def test_a_verdict_for_each_regret(regret, error, verdict):
     scene = study.scene("ring", "peak")
     found = study.answer(scene, 0.5, 1.0, EXACT_VALUE)
     said = view.in_words(scene, type(found)(**{**vars(found), "regret": regret, "regret_se": error}))
-    assert said.endswith(verdict) and f"regret {regret:.1%} ± {error:.1%}" in said
+    assert f"{verdict}<br>" in said and f"regret {regret:.1%} ± {error:.1%}" in said
 
 
 def test_particles_outside_the_panel_are_counted():
@@ -241,7 +280,7 @@ def test_particles_outside_the_panel_are_counted():
     moved = found.x_0.clone()
     moved[:7, 0], moved[7:9, 1] = 3.6, -3.6
     said = view.in_words(scene, type(found)(**{**vars(found), "x_0": moved}))
-    assert "outside" not in view.in_words(scene, found) and said.endswith("9 of the particles lie outside the panel.")
+    assert "outside" not in view.in_words(scene, found) and "9 of the particles lie outside the panel.<br>" in said
 
 
 def controls_of(box):

@@ -3,6 +3,7 @@
 The mixture here is lopsided, so that a transposed map or a swapped axis cannot pass for the right one.
 """
 
+import inspect
 import random
 import re
 from typing import Any
@@ -14,11 +15,11 @@ import torch
 from matplotlib.colors import to_rgb
 from scipy.stats import wasserstein_distance
 
-from tutorial_lib import plots
+from tutorial_lib import plots, quiz
 from tutorial_lib.denoisers import ExactDenoiser
 from tutorial_lib.distributions import GaussianMixture
 from tutorial_lib.metrics import sliced_wasserstein
-from tutorial_lib.notebooks.s01_1_diffusion_models import study, view
+from tutorial_lib.notebooks.s01_1_diffusion_models import bugs, study, view
 from tutorial_lib.notebooks.s01_1_diffusion_models.study import CELLS, ETAS, EXTENT, PATHS, SHOWN, STEPS
 from tutorial_lib.policies import DenoisingPolicy, ddim
 from tutorial_lib.schedules import NoiseSchedule
@@ -258,9 +259,12 @@ def test_every_artist_has_the_colour_of_its_role_and_moves_in_the_picture(chains
     left, right = panels(drawn)
     drawn.draw(study.answer(chains, t=3, T=10, eta=0.5))
     (cloud,), (lines, starts, ends) = left.collections, right.collections
-    for points, color in ((cloud, plots.TUNED), (starts, plots.PRETRAINED), (ends, plots.TUNED)):
+    for points, color in ((cloud, plots.TUNED), (starts, plots.PRETRAINED)):
         assert tuple(points.get_facecolor()[0][:3]) == pytest.approx(to_rgb(color))
-    assert tuple(lines.get_color()[0][:3]) == pytest.approx(to_rgb(plots.TUNED))
+    of_paths = [to_rgb(color) for color in (plots.TUNED, *plots.OTHERS)]
+    assert len(of_paths) == PATHS
+    for colors in (lines.get_color(), ends.get_facecolor()):
+        np.testing.assert_allclose([tuple(color[:3]) for color in colors], of_paths)
     for image in (left.images[0], right.images[0]):
         assert image.cmap.name == plots.PRETRAINED and image.get_extent() == [-EXTENT, EXTENT] * 2
     assert left.get_xlim() == right.get_xlim() == left.get_ylim() == (-EXTENT, EXTENT)
@@ -321,3 +325,58 @@ def test_the_notebook_s_chains_are_the_ring_s():
     shown, expected = study.chains(), ring_mixture()
     assert torch.equal(shown.mixture.means, expected.means) and torch.equal(shown.mixture.weights, expected.weights)
     assert shown.x[50].shape == (len(ETAS), 51, 2000, 2) and study.chains() is shown
+
+
+def test_the_slips_of_an_ode_step_are_those_of_its_formula():
+    """Each by hand, from ᾱ and Bayes' rule; none of them ends where the ODE ends."""
+    schedule = NoiseSchedule.cosine(10)
+    policy, start = (
+        DenoisingPolicy(ExactDenoiser(MIXTURE, schedule), schedule),
+        torch.randn(200, 2, generator=seeded(3)),
+    )
+
+    def end(step):
+        x = start.double()
+        for t in range(10, 0, -1):
+            now, before = level_of(t, 10), level_of(t - 1, 10)
+            x_0 = guess(x, now)
+            x = step(x, x_0, (x - now**0.5 * x_0) / (1 - now) ** 0.5, now, before)
+        return x
+
+    def without_noise(x, x_0, _, now, before):
+        beta = 1 - now / before
+        return (before**0.5 * beta * x_0 + (1 - beta) ** 0.5 * (1 - before) * x) / (1 - now)
+
+    expected = {
+        "the SDE's step without its noise": end(without_noise),
+        "the step with 1 − ᾱ where its root belongs": end(lambda x, x_0, e, now, s: s**0.5 * x_0 + (1 - s) * e),
+        "the step without ε̂": end(lambda x, x_0, e, now, s: s**0.5 * x_0),
+        "the step with ᾱ where its root belongs": end(lambda x, x_0, e, now, s: s * x_0 + (1 - s) ** 0.5 * e),
+    }
+    found = study.slips_of_an_ode_step(policy, start)
+    right = end(lambda x, x_0, e, now, s: s**0.5 * x_0 + (1 - s) ** 0.5 * e)
+    assert found.keys() == expected.keys()
+    for name, x in found.items():
+        torch.testing.assert_close(x.double(), expected[name], atol=5e-3, rtol=1e-3)
+        assert (x - right).abs().max() > 0.05 * right.abs().max()
+
+
+def test_the_planted_bug_is_one_line_and_makes_the_clusters_too_narrow():
+    """With the line mended the sampler is DDIM's with η = 1, on the same noise."""
+    schedule = NoiseSchedule.cosine(50)
+    mixture = ring_mixture()
+    policy = DenoisingPolicy(ExactDenoiser(mixture, schedule), schedule)
+    spread = {}
+    source = inspect.getsource(bugs.sampler)
+    mended = source.replace("variance * torch", "variance.sqrt() * torch")
+    assert mended != source and quiz.bug(bugs.sampler).lines[quiz.bug(bugs.sampler).line - 1].strip().startswith(
+        "x = mean"
+    )
+    names = dict(vars(bugs))
+    exec(mended, names)
+    for name, sampler in (("planted", bugs.sampler), ("mended", names["sampler"])):
+        x_0 = sampler(policy.denoiser, schedule.alpha_bar, 4000, seeded(0))
+        spread[name] = float((torch.cdist(x_0, mixture.means).min(1).values.square().mean() / 2).sqrt())
+        if name == "mended":
+            torch.testing.assert_close(x_0, ddim(policy, 4000, eta=1.0, generator=seeded(0)).x_0, atol=0.02, rtol=0.01)
+    assert spread["planted"] < 0.75 * spread["mended"] and spread["mended"] == pytest.approx(0.29, abs=0.02)

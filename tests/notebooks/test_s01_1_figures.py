@@ -91,6 +91,7 @@ def test_training_shows_the_loss_its_running_mean_the_floor_and_the_score_missed
     np.testing.assert_allclose([to_rgba(line.get_color()) for line in left.lines], [
         plots.shades(plots.TUNED)(0.25), to_rgba(plots.TUNED), to_rgba(plots.TARGET)])  # fmt: skip
     assert left.texts[0].get_text() == "the exact denoiser's loss" and left.texts[0].get_position()[1] < 1.8
+    assert (title(left), title(right)) == ("Loss, and its running mean", "Error of the score")
     (curve,) = right.lines
     np.testing.assert_allclose(curve.get_xydata(), [[1, 0.6], [30, 0.3], [120, 0.06]], rtol=1e-6)
     assert curve.get_color() == plots.TUNED and (right.get_xscale(), right.get_yscale()) == ("log", "log")
@@ -127,17 +128,21 @@ def test_the_share_missed_has_a_curve_for_each_number_of_steps(ax):
     assert ax.get_yscale() == "log" and title(ax) == "m"
 
 
-def test_paths_run_from_grey_to_blue(ax):
-    paths = torch.randn(6, 3, 2, generator=seeded(0))  # [T+1, P, 2]
+def test_paths_run_from_grey_each_in_a_colour_of_its_own(ax):
+    paths = torch.randn(6, 5, 2, generator=seeded(0))  # [T+1, P, 2]
     figures.show_paths(ax, DENSITY, paths, title="w")
     is_backdrop(ax, DENSITY)
-    for k, line in enumerate(ax.lines):
+    colors = [plots.TUNED, *plots.OTHERS]
+    assert len(ax.lines) == len(set(colors)) == 5
+    for k, (line, color) in enumerate(zip(ax.lines, colors, strict=True)):
         np.testing.assert_array_equal(line.get_xydata(), paths[:, k])
-        assert line.get_color() == plots.TUNED
-    assert len(ax.lines) == 3
-    for points, x, color in zip(ax.collections, (paths[5], paths[0]), (plots.PRETRAINED, plots.TUNED), strict=True):
-        np.testing.assert_array_equal(points.get_offsets(), x)
-        assert has_color(points, color)
+        assert line.get_color() == color
+    starts, ends = ax.collections
+    np.testing.assert_array_equal(starts.get_offsets(), paths[5])
+    np.testing.assert_array_equal(ends.get_offsets(), paths[0])
+    assert has_color(starts, plots.PRETRAINED)
+    np.testing.assert_allclose(ends.get_facecolor(), [to_rgba(color) for color in colors])
+    assert title(ax) == "w"
 
 
 def test_distances_fall_towards_the_band_of_exact_samples(ax):
@@ -146,7 +151,8 @@ def test_distances_fall_towards_the_band_of_exact_samples(ax):
     for line, (name, curve) in zip(ax.lines, distances.items(), strict=True):
         assert line.get_label() == name
         np.testing.assert_allclose(line.get_xydata(), list(curve.items()))
-    assert [line.get_color() for line in ax.lines] == [plots.TUNED, plots.TARGET, plots.PRETRAINED]
+    assert [line.get_color() for line in ax.lines] == [plots.TUNED, *plots.OTHERS[:2]]
+    assert ax.get_ylim() == (0.007, 0.15)  # that of every panel, so that they can be compared
     (band,) = ax.patches
     assert sorted(set(band.get_corners()[:, 1].tolist())) == pytest.approx([0.009, 0.014])
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["5", "50"]

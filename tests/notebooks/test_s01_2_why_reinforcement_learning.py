@@ -288,7 +288,7 @@ def test_the_words_say_what_was_found():
         share = {name: f"{float((values > cut).double().mean()):.0%}" for name, values in r.items()}
         R2 = here.rewards[setting["reward"]].R2
         text = view.in_words(found).replace("−", "-")
-        assert f"guided <b>{share['guided']}</b>, RL <b>{share['RL']}</b> (KL {found.kl:.1f} nats)" in text
+        assert f"guided <b>{share['guided']}</b>, RL <b>{share['RL']}</b> (KL of x_0 {found.kl:.1f} nats)" in text
         assert f"The {setting['reward']} reward model explains {R2:.1%}" in text
         assert f"promises {found.predicted:.2f}, and the truth is <b>{float(r['RL'].mean()):.2f}</b>" in text
         assert f"(data {float(r['data'].mean()):.2f})." in text

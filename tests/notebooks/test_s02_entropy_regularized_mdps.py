@@ -1,5 +1,6 @@
 """The grid world's pictures: the widget's pure functions over their whole range, and at random settings."""
 
+import inspect
 import math
 import random
 from typing import Any
@@ -10,8 +11,15 @@ import pytest
 import torch
 
 from tutorial_lib import plots
-from tutorial_lib.mdp import grid_world, soft_value_iteration, trajectories
-from tutorial_lib.notebooks.s02_entropy_regularized_mdps import figures, study, view
+from tutorial_lib.mdp import (
+    gradient_ascent,
+    grid_world,
+    policy_value,
+    soft_value_iteration,
+    trajectories,
+    visitation,
+)
+from tutorial_lib.notebooks.s02_entropy_regularized_mdps import bugs, figures, study, view
 
 
 @pytest.mark.parametrize("slip", study.SLIPS)
@@ -193,3 +201,27 @@ def test_the_widget_answers_its_controls():
     before = image.value, text.value
     slip.value = 0.5
     assert image.value != before[0] and text.value != before[1]
+
+
+def test_a_round_of_policy_iteration_is_a_step_of_the_natural_ascent():
+    """One step of rate 1/α from the habit gives a policy, and the next the judge's, wherever a walk comes."""
+    world = grid_world(4, slip=0.2, habit=(0.4, 0.3, 0.2, 0.1))
+    first, second = (gradient_ascent(world, 0.3, steps=n, rate=1.0).policy for n in (1, 2))
+    right, slips = study.next_round(world, first, 0.3)
+    reachable = visitation(world, world.reference)[:-1] > 0
+    assert (right - second)[reachable].abs().max() < 1e-12
+    assert all((wrong - right).abs().max() > 1e-3 for wrong in slips.values())
+
+
+def test_the_planted_bug_is_one_line_and_without_it_the_loop_climbs_to_the_optimum():
+    world, remark = grid_world(5, habit=study.HABIT), "# planted"
+    source = inspect.getsource(bugs.climb)
+    (line,) = [line for line in source.splitlines() if remark in line]
+    assert len(source.splitlines()) <= 25
+    mended = source.replace(line.split(remark)[0].strip(), "kl = (log_pi[t].exp() * ratio).sum(1)")
+    scope: dict[str, Any] = dict(vars(bugs))
+    exec(mended, scope)
+    best = float(soft_value_iteration(world, 0.1).values[0, 0])
+    claimed, found = bugs.climb(world, 0.1)
+    assert claimed < policy_value(world, found, 0.1) - 0.05 < best - 0.1
+    assert scope["climb"](world, 0.1)[0] == pytest.approx(best, abs=0.02)

@@ -16,7 +16,7 @@ from tutorial_lib import plots, worlds
 from tutorial_lib.distributions import GaussianMixture
 from tutorial_lib.exact.chain import law_of_x_0
 from tutorial_lib.grids import Grid
-from tutorial_lib.notebooks.s03_denoising_as_an_mdp import play, still, study, view
+from tutorial_lib.notebooks.s03_denoising_as_an_mdp import bugs, play, still, study, view
 from tutorial_lib.policies import SteeredPolicy
 
 from ..oracles import chain, gaussian_chain, noised_law, wave
@@ -116,6 +116,15 @@ def assert_map(panel, found):
     assert np.allclose(points(panel.state), x[t]) and np.allclose(points(panel.action), x[t - 1])
 
 
+def assert_names(shown, u):
+    """Each beside its own circle, at the side away from the other one, and inside the panel."""
+    theirs, ours = (np.array(name.get_position()) for name in shown.names)
+    up = 1.35 if u[1] > 0 else -1.35
+    assert np.allclose(theirs, (0, -up)) and np.allclose(ours, (np.clip(u[0], -2, 2), np.clip(u[1] + up, -3, 3)))
+    if 1e-3 < np.abs(u[1]) < 1.6:
+        assert abs(theirs[1]) < abs(theirs[1] - u[1]) and abs(ours[1] - u[1]) < abs(ours[1])
+
+
 def assert_step(shown, found, T):
     """Every artist of the four panels, and the line above them."""
     t, u, fees = found.t, found.u.numpy(), found.fees.numpy()
@@ -123,6 +132,7 @@ def assert_step(shown, found, T):
     assert np.allclose(points(shown.shift), [[0, 0], u])
     assert np.allclose(points(shown.after), ring_around(u, 1), atol=1e-5)
     assert np.allclose(points(shown.action), found.action.numpy().clip(-3, 3))
+    assert_names(shown, u)
     assert [bar.get_height() for bar in shown.kl] == pytest.approx(found.kl[1:].tolist())
     assert [bar.get_x() + bar.get_width() / 2 for bar in shown.kl] == pytest.approx(range(1, T + 1))
     for s, bar in enumerate(shown.kl, start=1):
@@ -179,11 +189,10 @@ def test_what_stands_still_is_named_and_to_scale(scene):
     plane, action, kl, returns = figure.axes
     titles = [title(ax) for ax in figure.axes]
     assert titles[0] == "State: ● on $p_t$.  Action: ○" and titles[1] == "Two Gaussians, in units of $σ_t$"
-    assert titles[2].startswith("KL$_t$") and titles[3].startswith("Return so far") and returns.get_xlabel() == "t"
-    assert [(text.get_text(), text.get_color()) for text in action.texts] == [
-        ("pretrained, at 0", plots.PRETRAINED),
-        ("policy, at u", plots.TUNED),
-    ]
+    assert titles[2] == "KL$_t$ of the step from $x_t$ (square-root axis)" and kl.get_yscale() == "function"
+    assert titles[3].startswith("Return so far") and returns.get_xlabel() == "t"
+    named = [("pretrained, at 0", plots.PRETRAINED), ("policy, at u", plots.TUNED)]
+    assert [(text.get_text(), text.get_color()) for text in action.texts] == named
     assert plane.get_xlim() == plane.get_ylim() == (-3.7, 3.7) and action.get_xlim() == action.get_ylim() == (-3, 3)
     assert kl.get_xlim() == returns.get_xlim() == (20.6, -0.6)
     highest, low, high = study.reach(scene)
@@ -212,6 +221,41 @@ def test_the_map_stands_alone(scene):
     assert_map(panel, found)
     assert title(ax) == "t = 6"
     plt.close()
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_a_close_up_is_the_map_around_the_step(scene, settings):
+    ax, found = plt.figure().subplots(), study.answer(scene, **settings)
+    assert_map(view.close_up(ax, scene, found), found)
+    (left, right), (low, high) = ax.get_xlim(), ax.get_ylim()
+    assert (right - left, high - low) == pytest.approx((2.6, 2.6))
+    assert ((left + right) / 2, (low + high) / 2) == pytest.approx(tuple(found.rho.tolist()), abs=1e-5)
+    expected = (found.t, round(found.sigma, 2), round(float(found.kl[found.t]), 2))
+    assert title(ax) == "t = {}: $σ_t$ = {:.2f}, KL {:.2f} nats".format(*expected)
+    plt.close()
+
+
+def test_the_return_to_go_is_the_reward_less_what_is_left_to_pay():
+    e = study.episodes()
+    assert torch.equal(e.ours[0], e.theirs[0]) and e.ours.shape == (21, 50, 3)
+    u = (e.ours - e.theirs).double() / e.sigma[:, None, None]
+    for t in (0, 1, 7, 20):
+        left = sum(float(u[s, 3].square().sum()) / 2 for s in range(1, t + 1))
+        assert float(study.to_go(e, alpha=0.2)[t, 3]) == pytest.approx(float(e.r[3]) - 0.2 * left, abs=1e-4)
+
+
+def test_every_slip_of_the_return_to_go_is_another_return():
+    e = study.episodes()
+    returns = [study.to_go(e, alpha=0.2), *study.to_go_slips(e, alpha=0.2).values()]
+    for i, one in enumerate(returns):
+        assert one.shape == (21, 50) and all((one - other).abs().max() > 0.1 for other in returns[:i])
+
+
+def test_the_planted_bug_counts_minus_the_kl():
+    policy = SteeredPolicy(worlds.ring(T=20).pretrained, Drift())
+    analytic, sampled = bugs.count_twice(policy, 4000, torch.Generator().manual_seed(0))
+    assert analytic.mean() > 0.1
+    assert abs(analytic.mean() + sampled.mean()) < 4 * (2 * analytic.mean() / 4000).sqrt()
 
 
 @pytest.mark.parametrize("settings", SETTINGS)
@@ -259,6 +303,7 @@ def test_all_that_moves_is_drawn_anew(scene):
         shown.shift,
         shown.after,
         shown.action,
+        *shown.names,
         *shown.kl,
         shown.fees,
         shown.reward,

@@ -74,9 +74,9 @@ def test_curves_show_each_number_in_its_panel(offset):
     axes = figures.curves(steps, seen, optimum=offset + 0.5, target_entropy=0.7).axes
     x = [1, 2, 3, 4, 5]
     expected = [
-        ("J climbs to the optimum", [offset - 1 / i for i in x], plots.TUNED),
-        ("so does the reward", [offset - 2 / i for i in x], plots.REWARD),
-        ("KL is spent, then kept", [offset + 3 / i for i in x], plots.PRETRAINED),
+        ("Objective $J$", [offset - 1 / i for i in x], plots.TUNED),
+        ("Reward", [offset - 2 / i for i in x], plots.REWARD),
+        ("Path KL (nats)", [offset + 3 / i for i in x], plots.PRETRAINED),
         ("Share of ratios clipped", [0.01 * offset + 0.1 / i for i in x], plots.OTHERS[0]),
     ]
     for ax, (name, values, color) in zip(axes, expected, strict=False):
@@ -125,3 +125,28 @@ def test_beside_draws_samples_target_and_contours_in_their_places():
         for level, curve in zip(contours.levels, contours.get_paths(), strict=True):
             there = RING_REWARD(torch.tensor(curve.vertices, dtype=torch.float32))
             np.testing.assert_allclose(there, level, atol=0.02)  # a level's curve is where the reward has it
+
+
+def test_regrets_has_a_dot_a_seed_and_a_bar_at_their_mean():
+    kinds = {"one": torch.tensor([0.02, 0.06, 0.01]), "other": torch.tensor([0.1, 0.3])}
+    short, whole = study.Race(kinds, 0.01), study.Race({"third": torch.tensor([0.5])}, 0.01)
+    figure = figures.regrets(short, whole)
+    assert [title(ax) for ax in figure.axes] == ["A short training", "A whole one, at the defaults"]
+    for ax, found in zip(figure.axes, (short, whole), strict=True):
+        assert [label.get_text() for label in ax.get_yticklabels()] == list(found.regrets)
+        assert len(ax.lines) == 2 * len(found.regrets) and ax.yaxis_inverted() and ax.get_xlim()[0] == 0
+        for row, values in enumerate(found.regrets.values()):
+            dots, bar = ax.lines[2 * row : 2 * row + 2]
+            assert_line(dots, 100 * values, [row] * len(values), plots.TUNED)
+            assert dots.get_marker() == "o"
+            assert_line(bar, [100 * float(values.mean())] * 2, [row - 0.3, row + 0.3], plots.TUNED)
+
+
+def test_judged_shows_both_guesses_at_every_step():
+    found = study.Judged(torch.tensor([0.0, 3.0, 2.0, 1.0]), torch.tensor([0.0, 0.5, 1.5, 2.5]))
+    (ax,) = figures.judged(found).axes
+    critic, single = ax.lines
+    assert_line(critic, [1, 2, 3], [3, 2, 1], plots.TUNED)
+    assert_line(single, [1, 2, 3], [0.5, 1.5, 2.5], plots.PRETRAINED)
+    assert [line.get_label() for line in ax.lines] == ["the critic at $x_t$", "the return that was drawn"]
+    assert ax.get_xlim()[0] > ax.get_xlim()[1] and ax.get_ylim()[0] == 0 and ax.get_legend() is not None

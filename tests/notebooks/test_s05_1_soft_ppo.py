@@ -2,16 +2,21 @@
 
 import itertools
 import math
+import statistics
+from typing import Any
 
 import matplotlib.pyplot as plt
 import pytest
 import torch
 
-from tutorial_lib import worlds
+from tutorial_lib import assets, worlds
 from tutorial_lib.algorithms import soft_ppo
+from tutorial_lib.algorithms.values import ValueNetwork
 from tutorial_lib.exact import SoftValues, TiltedDensity
-from tutorial_lib.notebooks.s05_1_soft_ppo import study
+from tutorial_lib.metrics import rollout_with_kl
+from tutorial_lib.notebooks.s05_1_soft_ppo import bugs, study
 from tutorial_lib.policies import SteeredPolicy, rollout
+from tutorial_lib.recipes import soft_ppo_rows as rows
 
 from ..oracles import seeded, stirred
 
@@ -20,10 +25,7 @@ LAST = 3  # iterations of a run here, one frame beyond the start
 
 @pytest.fixture(scope="module")
 def scene():
-    """Three iterations a run in place of eighteen."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(study, "ITERATIONS", LAST)
-        return study.scene.__wrapped__()
+    return study.scene()
 
 
 def test_every_setting_has_its_run_from_one_start(scene):
@@ -32,6 +34,7 @@ def test_every_setting_has_its_run_from_one_start(scene):
     starts = [found.x_0[0] for found in scene.runs.values()]
     assert all(torch.equal(start, starts[0]) for start in starts), "one noise, one network"
     for (alpha, clip, batch), found in scene.runs.items():
+        assert found.x_0.shape == (7, 400, 2) and {len(v) for v in (found.objective, found.kl, found.clipped)} == {7}
         assert found.kl[0] == 0 and found.clipped[0] == 0 and scene.goals[alpha].optimum > found.objective.max()
         assert found.objective[-1] > found.objective[0] or (clip, batch) != (0.1, 64), "the default clip learns"
         assert all(torch.isfinite(values).all() for values in (found.x_0, found.objective, found.kl, found.clipped))
@@ -39,22 +42,21 @@ def test_every_setting_has_its_run_from_one_start(scene):
 
 @pytest.mark.parametrize(("alpha", "clip", "batch"), [(0.2, 0.1, 64), (2.0, 0.01, 16)])
 def test_a_run_is_the_training_of_its_setting(scene, alpha, clip, batch):
-    """By hand: the same loop, and J and KL from both policies' log-probabilities of every step."""
+    """By hand: the same loop, and J and KL from both policies' log-probabilities of every step. The stored run has the
+    same rate of learning so far, half of its iterations being steady."""
     world = worlds.ring(10)
     policy = SteeredPolicy(world.pretrained, width=64)
-    steps = soft_ppo.fine_tune(
-        policy, world.reward, alpha=alpha, clip=clip, n=batch, iterations=LAST, generator=seeded(0)
-    )
-    shares = [step.extra["clipped"] for step in steps]
+    plan: dict[str, Any] = dict(alpha=alpha, clip=clip, n=batch, generator=seeded(0))
+    shares = [s.extra["clipped"] for s in itertools.islice(soft_ppo.fine_tune(policy, world.reward, **plan), LAST)]
     path = rollout(policy, 400, generator=seeded(0))
     with torch.no_grad():
         paid = (policy.log_prob(path) - world.pretrained.log_prob(path)).sum(0)
     run = scene.runs[alpha, clip, batch]
-    assert torch.equal(run.x_0[-1], path.x_0)
-    assert run.clipped.tolist() == pytest.approx([0.0, shares[2]])
-    assert float(run.kl[-1]) == pytest.approx(float(paid.mean()), abs=1e-4)
+    assert (run.x_0[1] - path.x_0).abs().max() < 0.01  # stored at half precision
+    assert run.clipped[:2].tolist() == pytest.approx([0.0, shares[2]], abs=0.01)
+    assert float(run.kl[1]) == pytest.approx(float(paid.mean()), abs=1e-3)
     earned = -(path.x_0 - torch.tensor([2.0, 0.5])).square().sum(1)  # Ring's reward, written out
-    assert float(run.objective[-1]) == pytest.approx(float((earned - alpha * paid).mean()), abs=1e-4)
+    assert float(run.objective[1]) == pytest.approx(float((earned - alpha * paid).mean()), abs=1e-2)
 
 
 def test_the_goals_are_those_of_their_alpha(scene):
@@ -66,9 +68,8 @@ def test_the_goals_are_those_of_their_alpha(scene):
         assert (goal.optimum, goal.pretrained) == (soft.optimum, soft.pretrained_objective)
 
 
-def test_a_small_clip_is_slower_and_clips_more(monkeypatch):
-    monkeypatch.setattr(study, "ITERATIONS", 6)
-    small, large = (study.train(worlds.ring(10), 0.5, clip, 64) for clip in (0.01, 1.0))
+def test_a_small_clip_is_slower_and_clips_more(scene):
+    small, large = (scene.runs[0.5, clip, 64] for clip in (0.01, 1.0))
     assert small.kl[-1] < large.kl.max() and small.clipped[1:].mean() > large.clipped[1:].mean()
 
 
@@ -128,3 +129,86 @@ def test_beside_holds_each_policys_samples_and_the_exact_target(alpha):
     point = torch.tensor([[found.axis[i], found.axis[j]]])
     assert float(found.reward[i, j]) == pytest.approx(float(world.reward(point)), abs=1e-4)
     plt.close("all")
+
+
+@pytest.fixture
+def lambdas(monkeypatch):
+    """Made-up rows in place of the stored ones."""
+    g = seeded(0)
+    made = {name: torch.rand(kinds, seeds, generator=g) for name, kinds, seeds in (("short", 6, 10), ("whole", 4, 5))}
+    made |= {f"{name}_se": rows / 10 for name, rows in made.items()}
+    monkeypatch.setattr(study, "load", {"soft_ppo_lambdas": made}.__getitem__)
+    return made
+
+
+@pytest.mark.parametrize(("training", "kinds"), [("short", rows.KINDS), ("whole", rows.COMPARED)])
+def test_a_race_has_the_stored_regrets_by_name(lambdas, training, kinds):
+    found = study.race(training)
+    assert list(found.regrets) == list(kinds)
+    for kept, values in zip(lambdas[training], found.regrets.values(), strict=True):
+        assert torch.equal(values, kept)
+    assert found.error == pytest.approx(float(lambdas[training].max()) / 10)
+    one, other = (lambdas[training][list(kinds).index(name)].tolist() for name in ("λ = 0.9", "λ = 1"))
+    gaps = [a - b for a, b in zip(one, other, strict=True)]
+    error = statistics.stdev(gaps) / len(gaps) ** 0.5
+    assert found.mean("λ = 0.9") == pytest.approx(statistics.mean(one))
+    assert found.apart("λ = 0.9", "λ = 1") == pytest.approx(statistics.mean(gaps) / error, rel=1e-4)
+
+
+def test_the_stored_rows_are_of_the_recipes_seeds_and_one_is_made_again():
+    """The first seed of the quickest kind, at the size of the stored training."""
+    stored = assets.load("soft_ppo_lambdas")
+    assert stored["short"].shape == stored["short_se"].shape == (6, 10)
+    assert stored["whole"].shape == stored["whole_se"].shape == (4, 5)
+    name = "no value network"
+    regret, error = rows.regrets([name], **(rows.SHORT | dict(seeds=1)))
+    assert float(regret[0, 0]) == pytest.approx(float(stored["short"][0, 0]), abs=4 * float(error[0, 0]))
+
+
+def test_a_critic_that_is_exact_is_judged_so_and_a_constant_by_its_distance():
+    """A constant reward: v_t = r at every t, and the pretrained policy's returns are all r/α."""
+    world = worlds.ring(6)
+    policy = SteeredPolicy(world.pretrained, width=16)
+    soft = SoftValues(world.pretrained, lambda x: 0 * x[:, 0] + 0.6, alpha=0.5, extent=5.0, grid=41)
+    critic = ValueNetwork(policy, generator=seeded(0))
+    for center, off in ((1.2, 0.0), (1.7, 0.5)):
+        critic.center = center
+        found = study.judge(critic, policy, soft, n=50)
+        assert found.critic[1:].tolist() == pytest.approx([off] * 6, abs=1e-4)
+        assert found.single.tolist() == pytest.approx([0.0] * 7, abs=1e-4) and found.critic[0] < 1e-4
+
+
+def test_a_single_return_is_judged_at_each_step_by_what_is_still_to_come():
+    world = worlds.ring(6)
+    policy = stirred(SteeredPolicy(world.pretrained, width=16), 0.1)
+    soft = SoftValues(world.pretrained, world.reward, alpha=0.5, extent=5.0, grid=61)
+    found = study.judge(ValueNetwork(policy, generator=seeded(0)), policy, soft, n=50)
+    path = rollout(policy, 50, generator=seeded(3))
+    with torch.no_grad():
+        paid = policy.log_prob(path) - world.pretrained.log_prob(path)
+        for t in (1, 4, 6):
+            left = 2 * world.reward(path.x_0) - paid[1 : t + 1].sum(0) - 2 * soft(path.x[t], t)
+            assert float(found.single[t]) == pytest.approx(float(left.square().mean().sqrt()), abs=1e-3)
+
+
+def test_the_exact_advantages_are_the_librarys():
+    values, ratios = study.batch()
+    assert values.shape == ratios.shape == (7, 5) and not ratios[0].any()
+    for lam in (0.3, 0.9, 1.0):
+        exact = soft_ppo.advantages(values, ratios, lam=lam)
+        torch.testing.assert_close(study.exact_advantages(values, ratios, lam=lam), exact, atol=1e-5, rtol=1e-5)
+
+
+def test_every_slip_of_the_advantage_is_another():
+    values, ratios = study.batch()
+    slips = study.advantage_slips(values, ratios, lam=0.9)
+    found = [study.exact_advantages(values, ratios, lam=0.9), *slips.values()]
+    for i, one in enumerate(found):
+        assert one.shape == (7, 5) and all((one - other).abs().max() > 0.1 for other in found[:i])
+
+
+def test_the_planted_bug_lets_the_path_kl_run():
+    world = worlds.ring(10)
+    policy = SteeredPolicy(world.pretrained, width=64)
+    bugs.tune(policy, world.reward, world.alpha, seeded(0))
+    assert rollout_with_kl(policy, 500, generator=seeded(1))[1].mean() > 8

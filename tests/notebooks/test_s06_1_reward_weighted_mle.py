@@ -1,21 +1,23 @@
 """The notebook on reward-weighted MLE: the widget's pure functions, the contest, and the policy of a whole denoiser."""
 
+import inspect
 import math
 import random
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
 
+from tutorial_lib import assets, worlds
 from tutorial_lib.algorithms import reward_weighted_mle, run
-from tutorial_lib.denoisers import ExactDenoiser, MLPDenoiser
+from tutorial_lib.denoisers import MLPDenoiser
 from tutorial_lib.distributions import GaussianMixture
-from tutorial_lib.exact import TiltedDensity
-from tutorial_lib.notebooks.s06_1_reward_weighted_mle import figures, study, view
-from tutorial_lib.policies import RetunedPolicy, SteeredPolicy
+from tutorial_lib.exact import Frontier, TiltedDensity
+from tutorial_lib.notebooks.s06_1_reward_weighted_mle import bugs, figures, study, view
+from tutorial_lib.policies import RetunedPolicy, SteeredPolicy, rollout
 from tutorial_lib.rewards import peak
-from tutorial_lib.schedules import NoiseSchedule
 
 from ..oracles import chain, gaussian_chain, seeded
 
@@ -160,31 +162,59 @@ def test_the_words_warn_where_a_handful_is_left():
     assert "A handful" in cold and "not even one foretold" in cold and "Enough" in warm
 
 
-def test_a_contest_has_a_row_for_each_alpha():
-    schedule = NoiseSchedule.cosine(6)
-    mixture = GaussianMixture(torch.ones(1), torch.zeros(1, 2), stds=torch.tensor([0.8]))
-    pretrained = chain(mixture, 6)
-    tilts = {a: mixture.tilt(linear=torch.tensor([2 / a, 0.0]), quadratic=2 / a * torch.eye(2))[0] for a in (0.5, 2.0)}
+def test_the_stored_runs_are_whole_and_say_what_is_lost():
+    few = study.few_samples()
+    shape = (5, len(few.sizes), len(few.alphas))
+    assert few.offline.shape == few.effective.shape == shape and few.online.shape == (5, len(few.alphas))
+    assert few.span.shape == few.endless.shape == (len(few.alphas),)
+    for i, n in enumerate(few.sizes):
+        assert (few.effective[:, i] >= 1 - 1e-4).all() and (few.effective[:, i] <= n).all()
+    i = few.sizes.index(few.budget)
+    assert torch.equal(few.excess("offline"), few.offline[:, i] - few.endless)
+    assert torch.equal(few.excess("online"), few.online - few.endless)
+    torch.testing.assert_close(few.regret("offline"), few.offline[:, i].mean(0) / few.span)
+    torch.testing.assert_close(few.regret("online"), few.online.mean(0) / few.span)
+    torch.testing.assert_close(few.regret("endless samples"), few.endless / few.span)
 
-    def limit(alpha):
-        return RetunedPolicy(pretrained, ExactDenoiser(tilts[alpha], schedule))
 
-    start = SteeredPolicy(pretrained)
-    before = [p.detach().clone() for p in start.parameters()]
-    rows = study.contest(start, peak((1.0, 0.0)), limit, alphas=(2.0, 0.5), extent=5.0, n=128, iterations=2)
-    assert [row.alpha for row in rows] == [2.0, 0.5] and rows[0].effective > rows[1].effective
-    for row in rows:
-        assert set(row.regrets) == set(figures.COLORS) and row.regrets[study.LIMIT] < 0.2
-        assert all(regret < 1 for regret in row.regrets.values()), "training beats doing nothing"
-    assert all(torch.equal(a, b) for a, b in zip(before, start.parameters(), strict=True))
-    tilted = TiltedDensity(pretrained, peak((1.0, 0.0)), extent=5.0, grid=61)
-    left, right = figures.show_contest(rows, tilted, 64).axes
-    foretold, drawn = (line.get_data() for line in left.lines[:2])
-    assert foretold[1][0] == pytest.approx(64 * study.exact_share(tilted, 0.5), rel=1e-5)
-    assert [list(v) for v in drawn] == [[2.0, 0.5], [row.effective for row in rows]]
-    for line, name in zip(right.lines, (study.OFFLINE, study.ONLINE, study.LIMIT), strict=True):
-        assert line.get_label() == name and list(line.get_ydata()) == [row.regrets[name] for row in rows]
-    plt.close("all")
+def test_the_arms_shares_are_of_what_the_frontier_has():
+    digits = worlds.digits().with_reward("symmetry")
+    scores = worlds.digits_rewards()["symmetry"]
+    arms = study.digits_arms(Frontier(scores), digits.alpha)
+    J = assets.load("digits_weighted")["objective"].double()
+    optimum = digits.alpha * ((scores.double() / digits.alpha).logsumexp(0) - math.log(len(scores)))
+    expected = (J - scores.double().mean()) / (optimum - scores.double().mean())
+    torch.testing.assert_close(arms.share.double(), expected, rtol=1e-4, atol=1e-4)
+    assert arms.kl.shape == (5, 4, 51) and arms.reward.shape == (5, 4) and len(arms.names) == 4
+    torch.testing.assert_close(arms.nats(2, 4), arms.kl[:, :, 2] + arms.kl[:, :, 3] + arms.kl[:, :, 4])
+
+
+@pytest.mark.parametrize(("alpha", "level"), [(0.5, 0.5), (2.0, 0.3)])
+def test_the_line_of_the_exercise_is_the_posterior_mean(alpha, level):
+    """By quadrature over x_0, at two x_t; and the line of p_pre where nothing is rewarded."""
+    x = torch.linspace(-9, 9, 4001, dtype=torch.float64)
+    for rewarded in (True, False):
+        a, c = study.posterior_line(alpha, level, rewarded=rewarded)
+        for x_t in (-1.0, 0.7):
+            log_p = -x.square() / 2 - (x_t - level**0.5 * x).square() / (2 * (1 - level))
+            weight = (log_p - (x - 2).square() / (2 * alpha) * rewarded).softmax(0)
+            assert float(a * x_t + c) == pytest.approx(float(weight @ x), abs=1e-5)
+    assert len({tuple(line.tolist()) for line in study.line_slips(0.5, 0.5).values()}) == 4
+
+
+def test_the_planted_bug_is_its_one_line():
+    """With the log-ratio in its line the loop stops near the exact target; as it stands it goes past it."""
+    world, alpha = worlds.ring(T=20), 2.0
+    exact = TiltedDensity(world.pretrained, world.reward, extent=5.0, grid=81).at(alpha)
+    source = inspect.getsource(bugs.iterated)
+    mended = source.replace("(r / alpha)", "(r / alpha - policy.log_ratio(path).sum(0).detach())")
+    scope: dict[str, Any] = dict(torch=torch, Any=Any)
+    exec(mended, scope)
+    wrong, right = (
+        loop(SteeredPolicy(world.pretrained), world.reward, alpha, rollout, seeded(0))[-1]
+        for loop in (bugs.iterated, scope["iterated"])
+    )
+    assert mended != source and wrong > exact.reward + 0.5 and right == pytest.approx(exact.reward, abs=0.15)
 
 
 def test_a_retrained_denoiser_is_a_policy_that_is_tuned_whole():

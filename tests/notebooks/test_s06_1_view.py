@@ -97,7 +97,7 @@ def of(effective, foretold, *, weights=(0.7, 0.3)):
     ("effective", "foretold", "said", "verdict"),
     [
         (123.4, 118.0, "118.0 foretold", "<b>Enough to learn from.</b>"),
-        (99.9, 50.5, "50.5 foretold", "<b>Few: what is learned will remember them.</b>"),
+        (99.9, 49.5, "49.5 foretold", "<b>Few: what is learned will remember them.</b>"),
         (10.0, 1.0, "1.0 foretold", "<b>Few: what is learned will remember them.</b>"),
         (9.9, 0.9, "not even one foretold", "A handful: these points are what will be learned.</b>"),
     ],
@@ -108,6 +108,7 @@ def test_the_words_say_the_numbers_and_warn_where_a_handful_is_left(effective, f
     assert text.startswith(start) and verdict in text
     assert text.endswith("<br>Mean reward under the weights −2.25, under the exact target −1.50.")
     assert (plots.ALARM in text) == (effective < 10)
+    assert ("what would carry the weight was not drawn" in text) == (effective > 2 * foretold)
 
 
 def test_cold_weights_leave_a_handful():

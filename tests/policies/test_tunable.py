@@ -286,7 +286,7 @@ def test_reward_weighted_mle_learns_from_the_last_means_of_images_unless_told(pr
     options: dict = dict(alpha=1.0, iterations=1, n=6, updates=1, batch=32)
     for told, expected in ((dict(denoised=False), drawn.x_0), ({}, pretrained.mean(drawn.x[1], 1))):
         policy = tunable(pretrained, generator=seeded(0))
-        run(reward_weighted_mle.fine_tune(policy, ink, generator=seeded(1), **options, **told))
+        run(reward_weighted_mle.fine_tune(policy, ink, generator=seeded(1), **(options | told)))
         gap = (learned.pop()[:, None] - expected).abs().amax((2, 3, 4)).amin(1)
         assert gap.max() < 1e-4
     assert (drawn.x_0 - pretrained.mean(drawn.x[1], 1)).abs().max() > 0.01

@@ -6,6 +6,7 @@ Every `fine_tune(policy, reward, *, alpha, generator, …)` changes `policy` in 
 iterating to stop training. Inside, rewards and values are in units of α, so that one set of defaults fits every α.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from ..rewards import QueryCounter, Reward, query
 
 RATE = 4e-3  # of learning, for a policy of pace 1
 STEADY = 0.5  # share of the iterations before the learning rate begins to fall
+FLOOR = 10.0  # how far below the batch's worst finite r/α a reward of −∞ counts, where a number is needed: e⁻¹⁰ of it
 
 
 @dataclass(frozen=True)
@@ -92,9 +94,9 @@ class Training:
             self.optimiser.param_groups[0]["lr"] = self.rate * min(1, left / (1 - STEADY))
             yield iteration
 
-    def rewards(self, x_0: Tensor, ask: Callable[[Reward, Tensor], Tensor] = query) -> Tensor:
-        """r(x_0)/α, counted and checked: [n, …] → [n]. A NaN stops the run before anything has changed."""
-        return ask(self.reward, x_0) / self.alpha
+    def rewards(self, x_0: Tensor, ask: Callable[..., Tensor] | None = None) -> Tensor:
+        """r(x_0)/α, counted and checked: [n, …] → [n]. NaN stops the run, nothing changed; −∞ is "never"."""
+        return (ask(self.reward, x_0) if ask else query(self.reward, x_0, never=True)) / self.alpha
 
     def descend(self, loss: Tensor) -> None:
         """One step of Adam, gradients clipped to norm 1. FloatingPointError, and no step, where they are not finite."""
@@ -114,6 +116,12 @@ class Training:
         reward, paid = self.alpha * r.mean().item(), kl.mean().item()
         J, queries = reward - self.alpha * paid, self.reward.queries
         return Step(self.iteration, self.iterations, J, reward, paid, loss, queries, self.seconds, extra)
+
+
+def floored(r: Tensor) -> Tensor:
+    """r/α [n] with −∞ as FLOOR below the worst finite one."""
+    barred = r == -math.inf
+    return torch.where(barred, r[~barred].min() - FLOOR, r) if barred.any() else r
 
 
 def minibatches(n: int, parts: int, generator: torch.Generator) -> tuple[Tensor, ...]:

@@ -18,7 +18,7 @@ from torch import Tensor
 from ..checks import count
 from ..policies import Policy, Trajectory, TunablePolicy, record, rollout
 from ..rewards import Reward
-from .loop import Step, Training, minibatches, path_kl
+from .loop import Step, Training, floored, minibatches, path_kl
 from .values import ValueNetwork
 
 
@@ -96,7 +96,7 @@ def fine_tune(
         own = record(policy, n - others, generator=generator) if others < n else None
         foreign = rollout(sampler, others, generator=generator) if others else None
         path = Trajectory(torch.cat([drawn.x for drawn in (own, foreign) if drawn], 1))
-        r = training.rewards(path.x_0).detach()
+        r = floored(training.rewards(path.x_0).detach())
         kl = own.kl() if own else path_kl(policy, path)
         kept = [*kept, (path.x, r)][-replay:]
         x, rewards = torch.cat([x for x, _ in kept], 1), torch.cat([r for _, r in kept])

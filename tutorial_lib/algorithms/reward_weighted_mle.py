@@ -19,7 +19,8 @@ from torch import Tensor
 from ..checks import count
 from ..policies import Policy, TunablePolicy, record
 from ..rewards import Reward
-from .loop import Step, Training, path_kl
+from ..schedules import NoiseSchedule
+from .loop import Step, Training, floored, path_kl
 
 
 def loss(policy: Policy, x_0: Tensor, x_t: Tensor, t: Tensor, weight: Tensor | float = 1.0) -> Tensor:
@@ -27,6 +28,12 @@ def loss(policy: Policy, x_0: Tensor, x_t: Tensor, t: Tensor, weight: Tensor | f
     rho, u = policy.proposal(x_t, t)
     target = (policy.schedule.posterior_mean(x_0, x_t, t) - rho) / policy.schedule.at("sigma", t, x_t)
     return (weight * (u - target).flatten(1).square().sum(1) / 2).mean()
+
+
+def epsilon_weights(schedule: NoiseSchedule) -> Tensor:
+    """What turns the loss into ‖ε̂ − ε‖², as pretraining has it, up to a factor: [T+1], of mean one over t = 1..T."""
+    ratio = (schedule.sigma.square() * schedule.alpha_bar / (schedule.noise * schedule.signal.square()))[1:]
+    return torch.cat([ratio.new_zeros(1), ratio / ratio.mean()])
 
 
 def share_of_samples(weights: Tensor) -> float:
@@ -59,13 +66,15 @@ def fine_tune(
     online: bool = True,
     denoised: bool | None = None,
     effective: float = 0.1,
+    per_time: Tensor | None = None,
     learning_rate: float | None = None,
 ) -> Iterator[Step]:
     """Each iteration: n paths of the policy (of p_pre where not `online`, all of them kept), then `updates` steps of
     Adam on batches drawn by weight. Step.extra["effective"]: the untempered weights' effective sample size / n.
 
     denoised: learn from the mean of the last step instead of x_0, which carries that step's noise. A network pretrained
-    on clean data would spend its KL on imitating the noise. None: for images, not for points.
+    on clean data would spend its KL on imitating the noise; the weight is still that of the noisy x_0's reward. None:
+    for images, not for points. per_time: another weight of each t [T+1], such as `epsilon_weights`, for the KL's own.
     learning_rate: None is `loop.RATE` times `policy.pace`.
     """
     updates, batch = count("updates", updates), count("batch", batch)
@@ -89,7 +98,7 @@ def fine_tune(
             chosen = torch.multinomial(weights, batch, replacement=True, generator=generator)
             t = torch.randint(1, T + 1, (batch,), device=device, generator=generator)
             x_t, _ = policy.schedule.add_noise(x_0[chosen], t, generator=generator)
-            objective = loss(policy, x_0[chosen], x_t, t)
+            objective = loss(policy, x_0[chosen], x_t, t, 1.0 if per_time is None else per_time[t])
             training.descend(objective)
             total += objective.item() / updates
-        yield training.step(total, r, kl, effective=share_of_samples(log_weights.softmax(0)))
+        yield training.step(total, floored(r), kl, effective=share_of_samples(log_weights.softmax(0)))

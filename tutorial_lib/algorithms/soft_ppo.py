@@ -18,7 +18,7 @@ from torch import Tensor
 from ..checks import count, positive
 from ..policies import TunablePolicy, log_ratio, record
 from ..rewards import Reward
-from .loop import Step, Training, minibatches
+from .loop import Step, Training, floored, minibatches
 from .values import ValueNetwork
 
 
@@ -58,25 +58,27 @@ def fine_tune(
     parts: int = 3,
     clip: float = 0.1,
     lam: float = 0.99,
-    baseline: bool | None = None,
+    baseline: bool | ValueNetwork | None = None,
     learning_rate: float | None = None,
 ) -> Iterator[Step]:
     """Each iteration: n paths, then `epochs` passes over their T·n steps in `parts` minibatches.
 
-    baseline: learn v_t for the advantage (points only); without it the mean over the other paths stands in (leave one
-    out). None: with it for points, without it for images. learning_rate: None is `loop.RATE` times `policy.pace`.
+    baseline: learn v_t for the advantage (points only), in a network of yours if you pass one; without it the mean over
+    the other paths stands in (leave one out). None: with it for points, without it for images. learning_rate: None is
+    `loop.RATE` times `policy.pace`.
     Step.extra["clipped"]: share of ratios outside 1 ± clip, over the last pass.
     """
     epochs, parts = count("epochs", epochs), count("parts", parts)
     clip, lam = positive("clip", clip), positive("lam", lam)
-    learned = len(policy.shape) == 1 if baseline is None else baseline
-    critic = ValueNetwork(policy, generator=generator) if learned else None
+    critic = None if baseline is None or isinstance(baseline, bool) else baseline
+    if critic is None and (len(policy.shape) == 1 if baseline is None else baseline):
+        critic = ValueNetwork(policy, generator=generator)
     helpers = [critic] if critic else []
     plan: dict[str, Any] = dict(alpha=alpha, n=n, iterations=iterations, learning_rate=learning_rate)
     training = Training(policy, reward, generator=generator, helpers=helpers, **plan)
     for _ in training:
         path = record(policy, training.n, generator=generator)
-        r = training.rewards(path.x_0).detach()
+        r = floored(training.rewards(path.x_0).detach())
         x, t, _ = path.steps()
         ratios, z = path.log_ratio(), path.z[1:].flatten(0, 1)
         old = ratios[1:].reshape(-1)

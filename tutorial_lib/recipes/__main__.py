@@ -1,8 +1,8 @@
 """Make the shipped assets: `python -m tutorial_lib.recipes [NAME …]`; without a name, all of them.
 
 Each denoiser is pretrained by `training.pretrain` from a fixed seed; the banks are drawn from the finished digits
-policy and scored by its rewards, one of which needs the classifier. What is fine-tuned has its recipes in `ring`,
-`adapters`, `amortised_digits` and `backprop`.
+policy and scored by its rewards, one of which needs the classifier. What is fine-tuned has its recipes in
+the modules beside this one, and so have the rows that notebooks draw.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from ..rewards import ImageClassifier, query
 from ..rewards.learned import train
 from ..worlds.digits import untrained_digits
 from ..worlds.plane import SAMPLERS, untrained
-from . import adapters, amortised_digits, backprop, ring
+from . import adapters, amortised_digits, applied_tilts, backprop, ring, soft_ppo_rows, weighted
 
 POINTS: dict[str, Any] = dict(seed=0, steps=15000, batch=1024, learning_rate=1e-2)
 RECIPES: dict[str, dict[str, Any]] = {
@@ -37,7 +37,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "digits_bank": dict(data="samples of the digits asset", seed=0, samples=16384),
     "digits_rewards": dict(data="rewards of samples of the digits asset", seed=1, samples=65536),
 }
-TUNED = (ring, adapters, amortised_digits, backprop)
+TUNED = (ring, adapters, amortised_digits, applied_tilts, soft_ppo_rows, weighted, backprop)
 for kind in TUNED:
     RECIPES |= kind.RECIPES
 DENOISER, CLASSIFIER = dict(denoiser="digits"), dict(classifier="digit_classifier")

@@ -1,5 +1,9 @@
-r"""Asking a reward r(x_0), any callable [B, …] → [B]: what comes back is checked, and counted (§7)."""
+r"""Asking a reward r(x_0), any callable [B, …] → [B]: what comes back is checked, and counted (§7).
 
+−∞ says "never": such a sample has weight exp(r/α) = 0. Where that has a meaning, it is let through.
+"""
+
+import math
 from collections.abc import Callable
 
 import torch
@@ -8,8 +12,11 @@ from torch import Tensor
 Reward = Callable[[Tensor], Tensor]
 
 
-def query(reward: Reward, x_0: Tensor) -> Tensor:
-    """reward(x_0), [B, …] → [B], yes and no as 1 and 0; ValueError naming the shape or the share that is not finite."""
+def query(reward: Reward, x_0: Tensor, *, never: bool = False) -> Tensor:
+    """reward(x_0), [B, …] → [B], yes and no as 1 and 0; ValueError naming the shape or the share that is not finite.
+
+    never: let −∞ through, but not for all samples.
+    """
     values = reward(x_0)
     if not isinstance(values, Tensor) or values.shape != x_0.shape[:1]:
         came = list(values.shape) if isinstance(values, Tensor) else type(values).__name__
@@ -17,6 +24,11 @@ def query(reward: Reward, x_0: Tensor) -> Tensor:
             f"reward {name_of(reward)} must return shape {[len(x_0)]} for x_0 {list(x_0.shape)}, got {came}"
         )
     bad = ~torch.isfinite(values.detach())
+    if never and bad.any():
+        barred = values.detach() == -math.inf
+        if barred.all():
+            raise ValueError(f"reward {name_of(reward)} returned −∞, never, for all of {len(x_0)} samples")
+        bad &= ~barred
     if bad.any():
         share = bad.float().mean().item()
         raise ValueError(f"reward {name_of(reward)} returned NaN or infinity for {share:.1%} of {len(x_0)} samples")
@@ -24,9 +36,9 @@ def query(reward: Reward, x_0: Tensor) -> Tensor:
 
 
 def query_slope(reward: Reward, x_0: Tensor) -> Tensor:
-    """`query` at an x_0 that needs a gradient; ValueError for a reward that passes none on."""
+    """`query` at an x_0 that needs a gradient; ValueError for a reward that passes none on, or that says "never"."""
     try:
-        values = query(reward, x_0)
+        values = query(reward, x_0, never=True)
     except RuntimeError as problem:
         if "requires grad" not in str(problem):  # what .numpy() says
             raise
@@ -35,6 +47,11 @@ def query_slope(reward: Reward, x_0: Tensor) -> Tensor:
         raise ValueError(
             f"expected a differentiable reward, got {name_of(reward)}, which gives no gradient; soft_ppo, "
             f"reward_weighted_mle and path_consistency need none, nor does sequential_monte_carlo"
+        )
+    if (values.detach() == -math.inf).any():
+        raise ValueError(
+            f"expected finite rewards, got −∞ from {name_of(reward)}, and a wall has no slope to follow; soft_ppo, "
+            f"reward_weighted_mle, path_consistency and sequential_monte_carlo take −∞ as “never”"
         )
     return values
 

@@ -23,6 +23,7 @@ RING = {
     "reward_weighted_mle": ("peak", "half_plane", "disc"),
     "path_consistency": ("peak", "half_plane", "disc"),
 }
+APPLIED = "ring_applied_tilts"
 DIGITS = {"ink": (0.01, 1.0), "few_labels": (0.04, 4.0)}  # rewards, each with its range of α
 
 
@@ -45,6 +46,14 @@ def ring(algorithm: str, reward: str, *, device: Device = None) -> AmortisedPoli
     prefix = f"{reward}."
     tuned.load_state_dict({key.removeprefix(prefix): stored[key] for key in stored if key.startswith(prefix)})
     return tuned.requires_grad_(False)
+
+
+@functools.cache
+def applied_tilts() -> dict[str, Tensor]:
+    """The α that the ring's policies really applied, by `metrics.applied_tilt`: `alpha` [P], which was asked
+    for, and under each "reward.method" (soft_ppo and so on, exact_v, tweedie) [P, 2], the applied α and r². NaN where
+    the paths leave every grid."""
+    return assets.load(APPLIED)
 
 
 @functools.cache

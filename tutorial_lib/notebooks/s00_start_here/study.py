@@ -10,6 +10,7 @@ import functools
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -36,6 +37,7 @@ IN_FULL = dict(
     path_consistency="path consistency",
 )
 TRAINED = {f"{IN_FULL.get(by, by)}, trained": by for by in worlds.shipped.RING}
+STORED = {EXACT_VALUE: "exact_v", TWEEDIE: "tweedie"} | TRAINED  # names in the asset of applied tilts
 PLANE_WORLDS, REWARDS = ("ring", "grid", "two_moons", "spiral", "checkerboard"), ("peak", "half_plane", "disc")
 PARTICLES, FINE = 400, 401  # points drawn; cells a side for the reward's contours
 
@@ -78,6 +80,15 @@ class Answer:
     reward_se: float
     regret: float
     regret_se: float
+
+
+@dataclass(frozen=True)
+class Applied:
+    """The α that a method really applied: 1/α is the slope of log p_θ(x_0)/p_pre(x_0) against r, and r² what the line
+    explains. NaN where the method's paths leave every grid."""
+
+    alpha: float
+    r2: float
 
 
 @functools.lru_cache(maxsize=8)
@@ -132,6 +143,20 @@ def _attained(scene: Scene, target: Tilt, x_0: Tensor, kl: Tensor) -> tuple[floa
     return float(r.mean()), float(kl.mean()), mean, float(r.std()) * error, regret, regret_se
 
 
+def applied(scene: Scene, answer: Answer) -> Applied | None:
+    """Between the stored α, asked/applied and r² run straight in log α. None where nothing is stored: beyond the ring,
+    and at γ ≠ 1."""
+    if answer.method == EXACT:
+        return Applied(answer.alpha, 1.0)
+    known = worlds.shipped.applied_tilts()
+    key = f"{scene.reward_name}.{STORED[answer.method]}"
+    if scene.world.name != "ring" or answer.strength != 1 or key not in known:
+        return None
+    asked, (alphas, r2) = known["alpha"].numpy(), known[key].T.numpy()
+    ratio, share = (np.interp(math.log(answer.alpha), np.log(asked), y) for y in (asked / alphas, r2))
+    return Applied(answer.alpha / ratio if ratio else math.inf, float(share))
+
+
 def _noise() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
@@ -163,3 +188,15 @@ def policy_of(scene: Scene, alpha: float, strength: float, method: str) -> Polic
 def exact_value(scene: Scene, alpha: float) -> GridValues:
     """The value at the last α that was asked for, so that moving γ does not make it again."""
     return scene.tilted.values(alpha)
+
+
+def slips_of_an_optimum(r: Tensor, alpha: float) -> dict[str, Tensor]:
+    """What J* = α log E exp(r/α) becomes by a slip of the pen, for the rewards r [N] of samples of p_pre."""
+    n = math.log(len(r))
+    return {
+        "J_pre, the mean of r": r.mean(),
+        "α log of a sum where a mean belongs": alpha * (r / alpha).logsumexp(0),
+        "log Z, without the α in front of it": (r / alpha).logsumexp(0) - n,
+        "the J* of α = 1": r.logsumexp(0) - n,
+        "the largest reward, which is J* as α falls to 0": r.max(),
+    }

@@ -24,12 +24,14 @@ from .study import (
     Answer,
     Scene,
     answer,
+    applied,
     methods,
     scene,
 )
 
 FIRST: dict[str, Any] = dict(alpha=0.5, strength=1.0, method=EXACT_VALUE, reward="peak", world="ring")
 SHOWN = 0.7  # of the world's extent, in the two maps
+REACH = 2.8  # width of the panel of the frontier, in units of the largest KL on it: methods go further right
 TWO_KLS = "KL($x_0$) of the frontier, KL(path) of a method (nats)"
 
 
@@ -47,14 +49,30 @@ def in_words(scene: Scene, answer: Answer) -> str:
         f"<b>Reward {answer.reward:,.2f}{noise}</b> (pretrained {scene.pretrained_objective:.2f})."
     )
     if exact:
-        return plots.minus(f"{first}<br>J = J* = {answer.objective:.2f}: the optimum itself. γ does not act on it.")
+        second = f"J = J* = {answer.objective:.2f}: the optimum itself. γ does not act on it."
+        return plots.minus(f"{first}<br>{second}<br>{told_of_alpha(scene, answer)}")
     outside = int((_beyond(answer.x_0, SHOWN * scene.tilted.grid.extent)).sum())
     unseen = f" {outside} of the particles lie outside the panel." if outside else ""
     second = (
         f"J = {answer.objective:,.2f} where J* = {answer.target.objective:.2f}: "
         f"<b>regret {answer.regret:,.1%} ± {answer.regret_se:,.1%}</b>. {_verdict(answer)}{unseen}"
     )
-    return plots.minus("<br>".join([line for line in (gone, first, second) if line]))
+    return plots.minus("<br>".join([line for line in (gone, first, second, told_of_alpha(scene, answer)) if line]))
+
+
+def told_of_alpha(scene: Scene, answer: Answer) -> str:
+    """The α that the method really applied, where it is known."""
+    found = applied(scene, answer)
+    if found is None:
+        return "The α that it applied is kept for the ring at γ = 1 only."
+    if math.isnan(found.alpha):
+        return "The α that it applied is not known: its paths go too far for any grid here."
+    if math.isinf(found.alpha):
+        return "<b>Applied α = ∞</b>: its samples have not moved with the reward."
+    return (
+        f"<b>Applied α = {found.alpha:.3g}</b> (asked {answer.alpha:.3g}): a line in r explains r² = {found.r2:.1%} of "
+        "log p<sub>θ</sub>(x<sub>0</sub>)/p<sub>pre</sub>(x<sub>0</sub>)."
+    )
 
 
 def told_of_those_that_left(answer: Answer) -> str:
@@ -91,7 +109,7 @@ class PlaneView:
         self._header(figure)
         self._maps(*axes[:2])
         self._frontier(axes[2])
-        moving = [self.settings, self.alarm, self.target, self.points, self.gap, self.best, self.here]
+        moving = [self.settings, self.alarm, self.target, self.points, self.gap, self.best, self.here, self.off]
         self.picture = Picture(figure, moving)
 
     def _header(self, figure: Figure) -> None:
@@ -111,7 +129,7 @@ class PlaneView:
     def _frontier(self, ax: Axes) -> None:
         kl, reward = [p.kl for p in self.scene.curve], [p.reward for p in self.scene.curve]
         plots.frontier(ax, kl, reward, title="No method lies above the frontier")
-        self.right, low, top = 1.25 * max(kl), self.scene.pretrained_objective, max(reward)
+        self.right, low, top = REACH * max(kl), self.scene.pretrained_objective, max(reward)
         self.bottom = low - 0.35 * (top - low)
         ax.set(xlim=(-0.03 * self.right, self.right), ylim=(self.bottom, top + 0.08 * (top - low)), xlabel=TWO_KLS)
         ax.plot(0, low, "o", color=plots.PRETRAINED, markersize=9)
@@ -119,6 +137,7 @@ class PlaneView:
         (self.gap,) = ax.plot([], [], color=plots.TUNED, linewidth=1.2)
         (self.best,) = ax.plot([], [], "o", color=plots.TARGET, markersize=11)
         (self.here,) = ax.plot([], [], "o", color=plots.TUNED, markersize=7, clip_on=False, in_layout=False)
+        self.off = ax.text(self.right, self.bottom, "", color=plots.TUNED, ha="right", va="bottom", in_layout=False)
 
     def draw(self, answer: Answer) -> None:
         """Move the artists to one answer. A point off the panel waits at its edge as a triangle."""
@@ -131,6 +150,7 @@ class PlaneView:
         self.here.set_data([kl], [reward])
         inside = (kl, reward) == (answer.kl, answer.reward)
         self.here.set_marker("o" if inside else ">" if kl < answer.kl else "v")
+        self.off.set_text("" if inside else f"off the panel: KL(path) {answer.kl:,.3g}, reward {answer.reward:,.3g}")
         self.best.set_data([answer.target.kl], [answer.target.reward])
         self.gap.set_data([kl, answer.target.kl], [reward, answer.target.reward])
 

@@ -14,6 +14,7 @@ from ... import plots
 from .study import EXTENT, Posterior
 
 POINTS = 300  # shown of a cloud
+PATHS = (plots.TUNED, *plots.OTHERS)  # a colour for each of five paths, the same in every panel
 EARLY, LATER = plots.shades(plots.TUNED)(0.25), plots.TUNED  # two shades of learned
 
 
@@ -56,12 +57,12 @@ def show_training(losses: Sequence[float], floor: float, missed: Mapping[int, Te
     left.plot(range(50, len(losses) + 1), running, color=plots.TUNED)
     left.axhline(floor, color=plots.TARGET, linestyle="--")
     left.text(len(losses), 0.9 * floor, "the exact denoiser's loss", color=plots.TARGET, ha="right", va="top")
-    left.set(ylim=(0.75 * floor, 1.3 * floor), xlabel="training step", title="The loss soon looks flat …")
+    left.set(ylim=(0.75 * floor, 1.3 * floor), xlabel="training step", title="Loss, and its running mean")
     right.loglog(list(missed), [error.mean().item() for error in missed.values()], "o-", color=plots.TUNED)
     ticks = (0.02, 0.05, 0.1, 0.2, 0.5)
     right.set_yticks(ticks, [f"{tick:.0%}" for tick in ticks])
     right.minorticks_off()
-    right.set(xlabel="training step", ylabel="score missed, mean over $t$", title="… while the score keeps improving")
+    right.set(xlabel="training step", ylabel="score missed, mean over $t$", title="Error of the score")
 
 
 def show_fields(ax: Axes, density: Tensor, points: Tensor, exact: Tensor, learned: Tensor, *, title: str = "") -> None:
@@ -84,23 +85,24 @@ def show_missed(ax: Axes, missed: Mapping[int, Tensor], *, limit: float, title: 
 
 
 def show_paths(ax: Axes, density: Tensor, paths: Tensor, *, title: str) -> None:
-    """Paths [T+1, P, 2] from x_T (grey dots) to x_0 (blue) on a density."""
+    """Paths [T+1, P, 2] from x_T (grey dots) to x_0 on a density, each in a colour of its own."""
     backdrop(ax, density, title=title)
-    ax.plot(*paths.permute(2, 0, 1).numpy(), color=plots.TUNED, linewidth=1.2, alpha=0.7)
+    for path, color in zip(paths.movedim(1, 0), PATHS, strict=True):
+        ax.plot(*path.T.numpy(), color=color, linewidth=1.2, alpha=0.7)
     plots.samples(ax, paths[-1], color=plots.PRETRAINED, size=16).set_alpha(1)
-    plots.samples(ax, paths[0], size=34).set_alpha(1)
+    ends = plots.samples(ax, paths[0], size=34)
+    ends.set(facecolor=list(PATHS), alpha=1)
 
 
 def show_convergence(ax: Axes, distances: Mapping[str, Mapping[int, float]], floors: Tensor, *, title: str) -> None:
-    """Distances (name → T → distance) against T, over the band of what exact samples score."""
+    """Distances (name → T → distance) against T, over the band of what exact samples score in the same comparison."""
     ax.axhspan(floors.min().item(), floors.max().item(), color=plots.PRETRAINED, alpha=0.2, linewidth=0)
-    styles = (("o-", plots.TUNED), ("s-", plots.TARGET), (":", plots.PRETRAINED))
-    for (name, distance), (line, color) in zip(distances.items(), styles, strict=True):
+    for (name, distance), line, color in zip(distances.items(), ("o-", "s-", "^-", "D-"), PATHS, strict=False):
         ax.loglog(list(distance), list(distance.values()), line, color=color, label=name)
     steps = list(next(iter(distances.values())))
     ax.text(steps[0], 0.97 * floors.max().item(), "exact samples", color=plots.PRETRAINED, va="top")
     ax.set_xticks(steps, [str(T) for T in steps])
     ax.set_yticks((0.01, 0.02, 0.05, 0.1), ("0.01", "0.02", "0.05", "0.1"))
     ax.minorticks_off()
-    ax.set(xlabel="number of steps $T$", ylabel="distance", title=title)
-    ax.legend()
+    ax.set(xlabel="number of steps $T$", ylabel="distance", ylim=(0.007, 0.15), title=title)
+    ax.legend(fontsize=9)

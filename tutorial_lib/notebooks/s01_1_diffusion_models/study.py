@@ -8,6 +8,7 @@ Shapes: E values of η, B samples, T steps; a chain is [E, T+1, B, 2], and its s
 """
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -18,7 +19,7 @@ from ...checks import count
 from ...denoisers import ExactDenoiser
 from ...distributions import GaussianMixture
 from ...metrics import sliced_wasserstein
-from ...policies import ddim_mean
+from ...policies import DenoisingPolicy, ddim_mean
 from ...schedules import NoiseSchedule
 
 EXTENT, CELLS = 3.2, 91  # half a map's side, cells a side
@@ -174,3 +175,29 @@ def answer(chains: Chains, *, t: int, T: int, eta: float) -> Answer:
         distance=_distance(x[t], _noise(chains.even, chains.epsilon, level)),
         floor=chains.floor[round(t / T * (len(chains.floor) - 1))],
     )
+
+
+@torch.no_grad()
+def slips_of_an_ode_step(pretrained: DenoisingPolicy, x_T: Tensor) -> dict[str, Tensor]:
+    """Where the ODE's path from x_T [n, 2] ends when every step makes the same slip: [n, 2] each."""
+    schedule = pretrained.schedule
+
+    def end(step: Callable[[Tensor, Tensor, Tensor, int], Tensor]) -> Tensor:
+        x = x_T
+        for t in range(schedule.T, 0, -1):
+            guess = pretrained.denoiser(x, t)
+            epsilon = (x - schedule.alpha_bar[t].sqrt() * guess) / schedule.noise[t].sqrt()
+            x = step(x, guess, epsilon, t)
+        return x
+
+    level, noise = schedule.alpha_bar, schedule.noise
+    return {
+        "the SDE's step without its noise": end(lambda x, x_0, _, t: schedule.posterior_mean(x_0, x, t)),
+        "the step with 1 − ᾱ where its root belongs": end(
+            lambda _, x_0, e, t: level[t - 1].sqrt() * x_0 + noise[t - 1] * e
+        ),
+        "the step without ε̂": end(lambda _, x_0, __, t: level[t - 1].sqrt() * x_0),
+        "the step with ᾱ where its root belongs": end(
+            lambda _, x_0, e, t: level[t - 1] * x_0 + noise[t - 1].sqrt() * e
+        ),
+    }

@@ -9,13 +9,15 @@ from matplotlib.collections import LineCollection
 
 from ... import plots
 from ...widgets import Picture, notches, slider, together, words
+from .figures import PATHS as COLORS
 from .study import ETAS, EXTENT, STEPS, Answer, Chains, answer, chains
 
 FIRST: dict[str, Any] = dict(t=14, T=50, eta=1.0)
 
 
 class ChainView:
-    """Two panels: the cloud x_t on its exact density, and five paths from noise to x_t on that of the data."""
+    """Two panels: the cloud x_t on its exact density, and five paths from noise to x_t on that of the data, a colour
+    each."""
 
     def __init__(self, of: Chains):
         figure, (left, right) = plt.subplots(1, 2, figsize=(8.8, 4.7), layout="none")
@@ -23,12 +25,12 @@ class ChainView:
         self.density = plots.density(left, of.target, extent=EXTENT)
         self.cloud = plots.samples(left, of.x[max(STEPS)][0, 0], size=7)
         plots.density(right, of.target, extent=EXTENT).set_alpha(0.4)
-        self.lines = LineCollection([], colors=plots.TUNED, linewidths=1.2, alpha=0.7)
+        self.lines = LineCollection([], colors=COLORS, linewidths=1.2, alpha=0.7)
         right.add_collection(self.lines)
         starts = of.paths(T=max(STEPS), eta=1.0)[-1]  # the same at every setting
         self.starts = plots.samples(right, starts, color=plots.PRETRAINED, size=16)
         self.ends = plots.samples(right, starts, size=34)
-        self.ends.set_alpha(1.0)
+        self.ends.set(facecolor=list(COLORS), alpha=1.0)
         self.titles = left.set_title(""), right.set_title("")
         points = [self.cloud, self.lines, self.starts, self.ends]
         self.picture = Picture(figure, [self.density, *points, *self.titles])

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -11,10 +12,21 @@ from matplotlib.patches import Circle, ConnectionPatch
 from torch import Tensor
 
 from ... import plots
+from .rivals_study import Place
 from .study import GRID, ROWS, WINDOW, Pipeline, Scene
 
 GUIDED = plots.OTHERS[0]
 COLORS = dict(zip(ROWS, (plots.PRETRAINED, plots.PRETRAINED, plots.PRETRAINED, GUIDED, plots.TARGET), strict=True))
+
+# Of each rival: what the legend says of it, its colour, its marker, and where its labels stand (nowhere: None).
+RIVALS: dict[str, tuple[str, str, str, tuple[int, int] | None]] = {
+    "class": ("guidance on a class, γ", GUIDED, "o", (7, -12)),
+    "score": ("conditioned on a point's own score, −4, −2, 0", plots.OTHERS[2], "s", None),
+    "slope of r̂": ("guidance by the slope of r̂, α", plots.OTHERS[3], "D", (7, -12)),
+    "r̂ = 0": ("conditioned on r̂ = 0 ± 2, 1, 0.5, 0.3", plots.OTHERS[1], "^", None),
+    "best of n": ("best of n by r̂", plots.PRETRAINED, "o", (-7, 6)),
+    "trained": ("the trained policy", plots.TUNED, "*", None),
+}
 
 
 def show_map(ax: Axes, scene: Scene, x: Tensor, *, color: str, title: str = "") -> None:
@@ -68,3 +80,23 @@ def _lead(before: Axes, after: Axes) -> None:
     arrow = ConnectionPatch(**ends, arrowstyle="-|>", mutation_scale=14, color="#444444", zorder=5)
     arrow.set_in_layout(False)
     before.figure.add_artist(arrow)
+
+
+def show_rivals(curve: Tensor, rivals: Mapping[str, Mapping[str, Place]], cut: float, *, title: str = "") -> None:
+    """KL of x_0 against true reward: RL's optimum at every α, rows (α, KL, reward), and each rival at some settings."""
+    _, ax = plt.subplots(figsize=(10, 4.8))
+    plots.frontier(ax, curve[:, 1].tolist(), curve[:, 2].tolist(), title=title)
+    for name, places in rivals.items():
+        legend, color, marker, offset = RIVALS[name]
+        kl, reward = zip(*places.values(), strict=True)
+        ax.plot(kl, reward, marker, color=color, markersize=10 if marker == "*" else 6, label=legend, zorder=4)
+        if offset is not None:
+            options: dict[str, Any] = dict(fontsize=9, color=color, ha="left" if offset[0] > 0 else "right")
+            for label, at in places.items():
+                ax.annotate(label, at, offset, textcoords="offset points", **options)
+    ax.axhline(cut, color=plots.REWARD, linewidth=1)
+    ax.annotate("the cut", (11, cut), (0, 3), textcoords="offset points", color=plots.REWARD)
+    ax.set(xscale="log", xlim=(0.4, 16), ylim=(-4.4, 0), xlabel="KL of $x_0$ (nats, logarithmic)", ylabel="true reward")
+    ax.set(xticks=[0.5, 1, 2, 4, 8, 16], xticklabels=["0.5", "1", "2", "4", "8", "16"])
+    ax.minorticks_off()
+    ax.legend(loc="lower right", fontsize=9)

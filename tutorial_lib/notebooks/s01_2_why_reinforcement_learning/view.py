@@ -80,8 +80,9 @@ def in_words(found: Answer) -> str:
     """Where guidance and RL stand against the cut, and whether the reward model told the truth."""
     data, pulled, tuned = (found.summaries[name] for name in ("data", "guided", "RL"))
     worse = f" <b style='color:{plots.ALARM}'>Truly worse than the data.</b>" if tuned.reward < data.reward else ""
+    shares = f"guided <b>{pulled.above:.0%}</b>, RL <b>{tuned.above:.0%}</b>"
     return plots.minus(
-        f"Above the cut: guided <b>{pulled.above:.0%}</b>, RL <b>{tuned.above:.0%}</b> (KL {found.kl:.1f} nats). "
+        f"Above the cut: {shares} (KL of x_0 {found.kl:.1f} nats). "
         f"The {found.reward} reward model explains {found.scene.rewards[found.reward].R2:.1%} of the data's scores; of "
         f"RL's samples it promises {found.predicted:.2f}, and the truth is <b>{tuned.reward:.2f}</b> "
         f"(data {data.reward:.2f}).{worse}"

@@ -80,4 +80,4 @@ def show_laws(ax: Axes, returns: Tensor, reference: Tensor, optimal: Tensor, alp
     ends = torch.stack([returns.min(), returns.max()])
     log_z = (reference.log() + returns / alpha).logsumexp(0)
     ax.plot(ends, ends / alpha - log_z, color=plots.TARGET, zorder=2)
-    ax.set(xlabel="return of a trajectory, Σr", ylabel="log $p^*$(τ) / $p_{ref}$(τ)", title=title)
+    ax.set(xlabel="return R of a trajectory", ylabel="log $p^*$(τ) / $p_{ref}$(τ)", title=title)

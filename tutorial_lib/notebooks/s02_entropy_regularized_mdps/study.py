@@ -82,3 +82,34 @@ def scene(slip: float) -> Scene:
     hard = float(world.start @ value_iteration(world).values[0])
     values, returns = torch.tensor([f.value for f in found]), torch.tensor([f.reward for f in found])
     return Scene(slip, world, alphas, values, returns, hard, expected_return(world, world.reference))
+
+
+def next_round(world: TabularMDP, policy: Tensor, alpha: float) -> tuple[Tensor, dict[str, Tensor]]:
+    """One round of soft policy iteration from a policy [T, S, A], and what slips make of it, all [T, S, A].
+
+    The new policy is π_ref exp(q/α) over its sum, with q that of the policy's own value Σ_a π q − α KL(π ‖ π_ref).
+    """
+    departure = torch.xlogy(policy, policy / world.reference).sum(-1)
+
+    def tilted(ahead: float = 1.0, kl: float = 1.0) -> tuple[Tensor, Tensor]:
+        v = world.terminal_rewards
+        log_weights: list[Tensor] = []
+        for t in reversed(range(world.horizon)):
+            q = world.rewards[t] + ahead * world.transitions[t] @ v
+            log_weights.insert(0, q / alpha)
+            v = (policy[t] * q).sum(-1) - kl * alpha * departure[t]
+        log_weight = torch.stack(log_weights)
+        return (world.reference.log() + log_weight).softmax(-1), log_weight
+
+    right, log_weight = tilted()
+    slips = {
+        "the soft optimal policy: v is to be the present policy's own value": soft_value_iteration(world, alpha).policy,
+        "a value that forgets to pay for the KL": tilted(kl=0.0)[0],
+        "the present policy tilted, in place of the reference": (policy.log() + log_weight).softmax(-1),
+        "a tilt of the uniform policy, in place of the reference": log_weight.softmax(-1),
+        "a tilt that is not normalised": world.reference * log_weight.exp(),
+        "a policy that does not look ahead, as if v were 0": tilted(ahead=0.0)[0],
+        "a value that counts half": tilted(ahead=0.5)[0],
+        "the tilt as if α = 1": (world.reference.log() + alpha * log_weight).softmax(-1),
+    }
+    return right, slips

@@ -22,7 +22,7 @@ def in_words(scene: Scene, answer: Answer) -> str:
     at_goal, in_pits = float(answer.ends[goal]), float(answer.ends[pits].sum())
     walking = max(1 - at_goal - in_pits, 0)
     text = (
-        f"<b>Return {answer.reward:.2f}</b>, for which it pays <b>{answer.kl:.2f} nats</b> of leaving its habit: "
+        f"<b>Return {answer.reward:.2f}</b>, at a path KL of <b>{answer.kl:.2f} nats</b>: "
         f"value {answer.reward:.2f} − {answer.alpha:.3g} × {answer.kl:.2f} = <b>{answer.value:.2f}</b>.<br>"
         f"Best possible return {scene.hard:.2f}, the habit's own {scene.reference:.2f}. "
         f"Ends at the goal {at_goal:.0%}, in a pit {in_pits:.0%}, still walking {walking:.0%}."

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.distributions import Normal, kl_divergence
 
 from ... import worlds
 from ...checks import count
@@ -132,3 +133,47 @@ def answer(scene: Scene, *, step: int, alpha: float, particle: int = 1) -> Answe
         -alpha * paid,
         float(found.reward[i]),
     )
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """Made-up episodes of a chain in three dimensions, for an exercise: at each step the means of two policies, `ours`
+    and `theirs` [T+1, n, 3], their common width `sigma` [T+1], and the reward r [n] at the end. Row 0 is no step."""
+
+    ours: Tensor
+    theirs: Tensor
+    sigma: Tensor
+    r: Tensor
+
+
+def episodes(n: int = 50) -> Episodes:
+    """The same every time; both policies have the same mean in row 0."""
+    generator, sigma = torch.Generator().manual_seed(4), worlds.ring(T=20).schedule.sigma.clone()
+    sigma[0] = 1.0
+    theirs, u = torch.randn(2, len(sigma), n, 3, generator=generator)
+    u[0] = 0.0
+    return Episodes(theirs + 0.5 * sigma[:, None, None] * u, theirs, sigma, torch.rand(n, generator=generator))
+
+
+def to_go(of: Episodes, *, alpha: float) -> Tensor:
+    """The return from x_t onwards, r(x_0) − α Σ_{s ≤ t} KL_s, collected forward from the end: [T+1, n]."""
+    found = [of.r]
+    for ours, theirs, sigma in zip(of.ours[1:], of.theirs[1:], of.sigma[1:], strict=True):
+        found.append(found[-1] - alpha * kl_divergence(Normal(ours, sigma), Normal(theirs, sigma)).sum(1))
+    return torch.stack(found)
+
+
+def to_go_slips(of: Episodes, *, alpha: float) -> dict[str, Tensor]:
+    """Wrong returns to go, by what they are."""
+    moved = of.ours - of.theirs
+    u = moved / of.sigma[:, None, None]
+    kl, paid = u.square().sum(-1) / 2, {}
+    paid["the return with each KL taken without its ½"] = 2 * kl.cumsum(0)
+    paid["the return with a mean over coordinates in place of half their sum"] = u.square().mean(-1).cumsum(0)
+    paid["the return with means that are not divided by σ_t"] = (moved.square().sum(-1) / 2).cumsum(0)
+    paid["the return as if α = 1"] = kl.cumsum(0) / alpha
+    paid["the return that pays for the steps before x_t"] = kl.flip(0).cumsum(0).flip(0)
+    paid["the return that does not pay for its own step"] = kl.cumsum(0) - kl
+    paid["the return that pays for its own step alone"] = kl
+    paid["the return that adds the KL"] = -kl.cumsum(0)
+    return {name: of.r - alpha * cost for name, cost in paid.items()}

@@ -11,12 +11,13 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.lines import Line2D
+from torch import Tensor
 
 from ... import plots
 from ...widgets import Picture, log_slider, moving_image, slider, together, words
 from .study import ALPHAS, PARTICLES, Answer, Scene, answer, reach, scene
 
-SHOWN, REACH = 3.7, 3.0  # half the side of the map, in the data's units; of the action's panel, in units of σ_t
+SHOWN, NEAR, REACH = 3.7, 1.3, 3.0  # half the side of the map and of a close-up; of the action's panel, in units of σ_t
 FIRST: dict[str, Any] = dict(step=15, alpha=0.2, particle=1)
 TICKS = tuple(step * 10.0**power for power in range(-3, 3) for step in (1, 5))  # of the KL, few on its scale
 PAID, TO_COME = to_rgba(plots.TUNED, 0.4), to_rgba(plots.PRETRAINED, 0.2)  # the KL of steps before this one, and after
@@ -73,6 +74,16 @@ class Map:
         self.action.set_data(*x[t - 1, :, None])
 
 
+def close_up(ax: Axes, scene: Scene, answer: Answer) -> Map:
+    """The map around one step, NEAR to each side of the pretrained mean; its title says t, σ_t and the KL."""
+    t = answer.t
+    panel = Map(ax, scene, title=f"t = {t}: $σ_t$ = {answer.sigma:.2f}, KL {float(answer.kl[t]):.2f} nats")
+    panel.draw(answer)
+    (x, y), half = answer.rho.tolist(), NEAR
+    ax.set(xlim=(x - half, x + half), ylim=(y - half, y + half))
+    return panel
+
+
 class StepView:
     """Four panels under the settings: the map, the action in units of σ_t, every step's KL, and the return so far."""
 
@@ -83,15 +94,15 @@ class StepView:
         self.map = Map(axes["map"], scene, title="State: ● on $p_t$.  Action: ○")
         self._action_panel(axes["action"])
         self._accounts(axes["kl"], axes["return"], reach(scene))
-        steps = [self.shift, self.after, self.action, *self.kl, self.fees, self.reward]
+        steps = [self.shift, self.after, self.action, *self.names, *self.kl, self.fees, self.reward]
         self.picture = Picture(figure, [self.settings, *self.map.moving, *steps])
 
     def _action_panel(self, ax: Axes) -> None:
         plots.bare(ax, REACH, "Two Gaussians, in units of $σ_t$")
         ax.plot(*CIRCLE.T, "--", color=plots.PRETRAINED)
         ax.plot(0, 0, "+", color=plots.PRETRAINED, markersize=10)
-        ax.text(-REACH, -REACH, "pretrained, at 0", color=plots.PRETRAINED, ha="left")
-        ax.text(REACH, -REACH, "policy, at u", color=plots.TUNED, ha="right")
+        named = {"pretrained, at 0": plots.PRETRAINED, "policy, at u": plots.TUNED}
+        self.names = [ax.text(0, 0, name, color=color, ha="center", va="center") for name, color in named.items()]
         self.shift = _line(ax, "-", plots.TUNED)
         self.after = _line(ax, "-", plots.TUNED)
         self.action = _line(ax, "o", plots.TUNED, markersize=8, markerfacecolor="white")
@@ -101,7 +112,7 @@ class StepView:
         room = 0.1 * (high - low)
         ticks = [tick for tick in TICKS if highest / 20 <= tick <= highest]
         kl.set_yscale("function", functions=(np.sqrt, np.square))  # so that a small KL is seen
-        kl.set(ylim=(0, 1.1 * highest), yticks=[0, *ticks], title="KL$_t$ of the step from $x_t$")
+        kl.set(ylim=(0, 1.1 * highest), yticks=[0, *ticks], title="KL$_t$ of the step from $x_t$ (square-root axis)")
         returns.set(ylim=(low - room, high + room), xlabel="t", title="Return so far; the reward comes last")
         for ax in (kl, returns):
             ax.set_xlim(self.T + 0.6, -0.6)
@@ -119,6 +130,8 @@ class StepView:
         self.shift.set_data([0, float(u[0])], [0, float(u[1])])
         self.after.set_data(*(u + CIRCLE).T)
         self.action.set_data(*answer.action.clamp(-REACH, REACH)[:, None])
+        for name, place in zip(self.names, beside_circles(u), strict=True):
+            name.set_position((float(place[0]), float(place[1])))
         for s, bar in enumerate(self.kl, start=1):
             bar.set_height(float(answer.kl[s]))
             bar.set_color(plots.TUNED if s == t else PAID if s > t else TO_COME)
@@ -126,6 +139,13 @@ class StepView:
         end = float(answer.fees[0])
         self.reward.set_data([0, 0], [end, end + answer.reward])
         self.reward.set_visible(t == 1)
+
+
+def beside_circles(u: Tensor) -> Tensor:
+    """Where the names of the circles around 0 and around u stand, above the higher and below the lower one: [2, 2]."""
+    up = 1.35 if u[1] > 0 else -1.35
+    places = torch.stack([torch.tensor([0.0, -up]), u + torch.tensor([0.0, up])])
+    return places.clamp(torch.tensor([-2.0, -REACH]), torch.tensor([2.0, REACH]))
 
 
 def _line(ax: Axes, style: str, color: str, **look: Any) -> Line2D:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ... import plots
-from .study import Beside, Look, Step
+from .study import Beside, Judged, Look, Race, Step
 
 CLIPPED, UNCLIPPED, SLIP = plots.OTHERS[0], plots.OTHERS[1], plots.ALARM
 
@@ -30,9 +30,9 @@ def curves(history: Sequence[Step], looks: Mapping[int, Look], *, optimum: float
     figure, axes = plt.subplots(1, 5, figsize=(12.5, 2.6))
     iterations = [step.iteration for step in history]
     rows = {
-        "J climbs to the optimum": ([step.objective for step in history], plots.TUNED),
-        "so does the reward": ([step.reward for step in history], plots.REWARD),
-        "KL is spent, then kept": ([step.kl for step in history], plots.PRETRAINED),
+        "Objective $J$": ([step.objective for step in history], plots.TUNED),
+        "Reward": ([step.reward for step in history], plots.REWARD),
+        "Path KL (nats)": ([step.kl for step in history], plots.PRETRAINED),
         "Share of ratios clipped": ([step.extra["clipped"] for step in history], CLIPPED),
     }
     for ax, (title, (values, color)) in zip(axes, rows.items(), strict=False):
@@ -66,7 +66,35 @@ def pitfall(runs: Mapping[str, Sequence[Step]], believed: Sequence[float]) -> Fi
     left.plot(updates, believed, "--", color=SLIP, label="the slip, as it believes")
     left.set(xlabel="iteration", ylim=(-0.04, 1.5), yticks=[0, 0.5, 1], title="Share of ratios outside 1 ± ε")
     left.legend(loc="upper right", fontsize=9, ncols=2)
-    right.set(xlabel="iteration", ylabel="nats", title="Path KL: held, back again, and gone")
+    right.set(xlabel="iteration", ylabel="nats", title="Path KL, on a logarithmic axis")
+    return figure
+
+
+def regrets(short: Race, whole: Race) -> Figure:
+    """Two panels, one a training: the regret of each kind, a dot a seed, and a bar at their mean."""
+    figure, axes = plt.subplots(1, 2, figsize=(10.5, 3.0))
+    for ax, found, title in zip(
+        axes, (short, whole), ("A short training", "A whole one, at the defaults"), strict=True
+    ):
+        for row, (name, values) in enumerate(found.regrets.items()):
+            ax.plot(100 * values, [row] * len(values), "o", color=plots.TUNED, alpha=0.45, markersize=5)
+            ax.plot([100 * found.mean(name)] * 2, [row - 0.3, row + 0.3], color=plots.TUNED, linewidth=3)
+        ax.set(title=title, xlabel="regret (%): a dot a seed, a bar their mean", xlim=(0, None))
+        ax.set_yticks(range(len(found.regrets)), list(found.regrets))
+        ax.invert_yaxis()
+    return figure
+
+
+def judged(found: Judged) -> Figure:
+    """How far the critic and a single return are from the exact value at x_t, for every t."""
+    figure, ax = plt.subplots(figsize=(6.6, 3.2))
+    t = np.arange(1, len(found.critic))
+    ax.plot(t, found.critic[1:], "o-", color=plots.TUNED, markersize=4, label="the critic at $x_t$")
+    ax.plot(t, found.single[1:], "o-", color=plots.PRETRAINED, markersize=4, label="the return that was drawn")
+    ax.set(xlim=(len(t) + 0.6, 0.4), ylim=(0, None), xlabel="t", ylabel="distance from $v_t/α$ (rms)")
+    ax.set_xticks(range(len(t), 0, -max(1, len(t) // 4)))
+    ax.set_title("Two guesses of the exact value")
+    ax.legend()
     return figure
 
 

@@ -1,29 +1,30 @@
-r"""What soft PPO does, measured (§5.1): a policy at one moment of its training, and one short run for each setting.
+r"""What soft PPO does, measured (§5.1): a policy and its critic at one moment, and stored rows of many runs.
 
-`look` sees a policy under noise that is the same at every moment; `scene` trains the widget's runs; `answer` looks up a
-moment of one. Shapes: n samples x_0 [n, 2]; F frames of a run; m grid points a side.
+`look` sees a policy under noise that is the same at every moment; `judge` compares a critic with the exact v_t; `race`
+and `scene` read what `recipes.soft_ppo_rows` has trained; `answer` looks up a moment of one run.
+Shapes: n samples x_0 [n, 2]; F frames of a run; m grid points a side.
 """
 
 import functools
-import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from ... import worlds
 from ...algorithms import Step as Step
-from ...algorithms import soft_ppo
+from ...algorithms.values import ValueNetwork
+from ...assets import load
 from ...exact import SoftValues, TiltedDensity
 from ...grids import Grid
 from ...metrics import entropy
-from ...policies import Policy, SteeredPolicy, rollout
+from ...policies import Policy, rollout
+from ...recipes import soft_ppo_rows as rows
 from ...rewards import Reward, query
 
-T, ITERATIONS, WIDTH, PARTICLES, EVERY = 10, 18, 64, 400, 3
-ALPHAS, CLIPS, BATCHES = (0.2, 0.5, 2.0), (0.01, 0.1, 1.0), (16, 64)
+ITERATIONS, EVERY = rows.ITERATIONS, rows.EVERY
+ALPHAS, CLIPS, BATCHES = tuple(rows.ALPHAS), tuple(rows.CLIPS), tuple(rows.BATCHES)
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,49 @@ def mass_entropy(mass: Tensor, *, extent: float) -> float:
     """Differential entropy in nats of a density given by cell masses [m, m] on [−extent, extent]²."""
     cell = (2 * extent / (len(mass) - 1)) ** 2
     return float(-torch.special.xlogy(mass, mass / cell).sum())
+
+
+@dataclass(frozen=True)
+class Judged:
+    """How far from the exact v_t/α along a policy's own paths, root mean square at each t [T+1]: the critic at x_t, and
+    the return of the one path that was drawn. In row 0 both are the reward."""
+
+    critic: Tensor
+    single: Tensor
+
+
+@torch.no_grad()
+def judge(critic: ValueNetwork, policy: Policy, soft: SoftValues, *, n: int = 1000) -> Judged:
+    """The critic beside the soft value of the world, both in units of α."""
+    path = rollout(policy, n, generator=torch.Generator().manual_seed(3))
+    r = query(soft.reward, path.x_0) / soft.alpha
+    exact = torch.stack([soft(x, t) / soft.alpha for t, x in enumerate(path.x)])
+    single = r - policy.log_ratio(path).cumsum(0)
+    critic_off, single_off = ((guess - exact).square().mean(1).sqrt() for guess in (critic.along(path, r), single))
+    return Judged(critic_off, single_off)
+
+
+@dataclass(frozen=True)
+class Race:
+    """Regrets of kinds of soft PPO by name, each over seeds [S], and the largest standard error of any."""
+
+    regrets: Mapping[str, Tensor]
+    error: float
+
+    def mean(self, name: str) -> float:
+        return float(self.regrets[name].mean())
+
+    def apart(self, one: str, other: str) -> float:
+        """Mean difference of two kinds over their common seeds, in standard errors of that mean."""
+        gap = self.regrets[one] - self.regrets[other]
+        return float(gap.mean() / (gap.std() / len(gap) ** 0.5))
+
+
+def race(training: str) -> Race:
+    """The stored rows of a "short" training, or of a "whole" one."""
+    kinds = list(rows.KINDS) if training == "short" else rows.COMPARED
+    stored = load("soft_ppo_lambdas")
+    return Race(dict(zip(kinds, stored[training], strict=True)), float(stored[f"{training}_se"].max()))
 
 
 @dataclass(frozen=True)
@@ -122,47 +166,19 @@ class Answer:
         return float(self.regrets[self.frame])
 
 
-def train(world: worlds.World, alpha: float, clip: float, n: int) -> Run:
-    """ITERATIONS of PPO from the same network and the same noise."""
-    policy = SteeredPolicy(world.pretrained, width=WIDTH)
-    steps = soft_ppo.fine_tune(
-        policy,
-        world.reward,
-        alpha=alpha,
-        clip=clip,
-        n=n,
-        iterations=ITERATIONS,
-        generator=torch.Generator().manual_seed(0),
-    )
-    frames = [_frame(policy, world.reward, alpha, 0.0)]
-    for step in steps:
-        if step.iteration % EVERY == 0:
-            frames.append(_frame(policy, world.reward, alpha, step.extra["clipped"]))
-    x_0, objective, kl, clipped = zip(*frames, strict=True)
-    return Run(torch.stack(x_0), *map(torch.tensor, (objective, kl, clipped)))
-
-
-def _frame(policy: Policy, reward: Reward, alpha: float, clipped: float) -> tuple[Tensor, float, float, float]:
-    """x_0 [n, 2], J and KL of a policy, J from the sampled log-ratio: near the optimum it has the least noise."""
-    path = rollout(policy, PARTICLES, generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        paid = policy.log_ratio(path).sum(0)
-        J = query(reward, path.x_0) - alpha * paid
-    return path.x_0, float(J.mean()), float(paid.mean()), clipped
-
-
 @functools.lru_cache(maxsize=1)
 def scene() -> Scene:
-    """Train every run, once; behind a progress bar, for it takes several seconds."""
-    world = worlds.ring(T)
+    """Every run, as it was stored, and the goal of each α."""
+    world = worlds.ring(rows.T)
     extent = world.extent or 5.0
     tilted = TiltedDensity(world.pretrained, world.reward, extent=extent, grid=121)
     goals = {}
     for alpha in ALPHAS:
         soft = SoftValues(world.pretrained, world.reward, alpha=alpha, extent=extent, grid=81)
         goals[alpha] = Goal(tilted.at(alpha).mass, soft.optimum, soft.pretrained_objective)
-    settings = list(itertools.product(ALPHAS, CLIPS, BATCHES))
-    return Scene(extent, goals, {setting: train(world, *setting) for setting in tqdm(settings)})
+    stored = load("soft_ppo_runs")
+    columns = (stored["x_0"].float(), stored["objective"], stored["kl"], stored["clipped"])
+    return Scene(extent, goals, dict(zip(rows.settings(), map(Run, *columns), strict=True)))
 
 
 def answer(scene: Scene, *, iteration: int, alpha: float, clip: float, batch: int) -> Answer:
@@ -175,3 +191,42 @@ def answer(scene: Scene, *, iteration: int, alpha: float, clip: float, batch: in
         )
     goal, run = scene.goals[alpha], scene.runs[key]
     return Answer(goal, run, iteration // EVERY, (goal.optimum - run.objective) / (goal.optimum - goal.pretrained))
+
+
+def batch() -> tuple[Tensor, Tensor]:
+    """Made-up values and log-ratios of five paths of six steps, for an exercise: [7, 5] each, v_0 in row 0 of the
+    values, row 0 of the log-ratios zero."""
+    values, ratios = torch.randn(2, 7, 5, generator=torch.Generator().manual_seed(4))
+    ratios[0] = 0.0
+    return values, ratios
+
+
+def exact_advantages(values: Tensor, ratios: Tensor, *, lam: float) -> Tensor:
+    """Σ_{1 ≤ s ≤ t} λ^{t−s} δ_s as one product with the matrix of the powers of λ: [T+1, n]; row 0 is zero."""
+    return _powers(values, lam) @ _surprises(values, ratios)
+
+
+def _surprises(values: Tensor, ratios: Tensor) -> Tensor:
+    delta = torch.zeros_like(values)
+    delta[1:] = values[:-1] - ratios[1:] - values[1:]
+    return delta
+
+
+def _powers(values: Tensor, lam: float) -> Tensor:
+    """λ^{t−s} in row t and column s where 1 ≤ s ≤ t, zero elsewhere."""
+    t = torch.arange(len(values))
+    ages = t[:, None] - t
+    return torch.where((ages >= 0) & (t > 0), lam ** ages.clamp_min(0).to(values), 0.0)
+
+
+def advantage_slips(values: Tensor, ratios: Tensor, *, lam: float) -> dict[str, Tensor]:
+    """Wrong advantages, by what they are."""
+    exact = functools.partial(exact_advantages, lam=lam)
+    return {
+        "the advantage with λ = 1": exact_advantages(values, ratios, lam=1.0),
+        "the advantage with λ = 0, each step's own surprise": exact_advantages(values, ratios, lam=0.0),
+        "the advantage with the log-ratio added": exact(values, -ratios),
+        "the advantage without its log-ratios": exact(values, torch.zeros_like(ratios)),
+        "the return to come, from which no value is taken": exact(values, ratios) + values,
+        "the advantage summed over the steps before it": _powers(values, lam).T @ _surprises(values, ratios),
+    }

@@ -2,29 +2,25 @@ r"""What reward-weighted MLE (§6.1) has to learn from: α against the effective
 
     w_i ∝ exp(r(x_i)/α),  x_i ~ p_pre;   ESS = 1/Σ w_i² → n Z(α)²/Z(α/2),   Z(α) = E_pre[exp(r/α)]
 
-A `Scene` holds what no setting changes; `answer` maps settings to arrays; `contest` trains both forms at several α.
-Shapes: B, n, N samples of p_pre; m grid cells a side.
+A `Scene` holds what no setting changes; `answer` maps settings to arrays; `few_samples` and `digits_arms` are runs of
+five seeds that recipes made beforehand. Shapes: B, n, N samples of p_pre; m grid cells a side; S seeds.
 """
 
-import copy
 import functools
 import math
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
-from ... import worlds
-from ...algorithms import run
-from ...algorithms.reward_weighted_mle import fine_tune, share_of_samples
+from ... import assets, worlds
+from ...algorithms.reward_weighted_mle import share_of_samples
 from ...checks import positive
-from ...exact import SoftValues, Tilt, TiltedDensity
-from ...metrics import quiet_objective
-from ...policies import Policy, SteeredPolicy, rollout
-from ...rewards import Reward, peak, query
+from ...exact import Frontier, Tilt, TiltedDensity
+from ...policies import rollout
+from ...recipes import weighted
+from ...rewards import peak, query
 
 ALPHAS, SIZES = (0.05, 5.0), (100, 500, 2500)
 REWARDS = {"a peak on the ring": peak((2.0, 0.5)), "a peak beyond the ring": peak((3.0, 1.0))}
@@ -95,46 +91,72 @@ def answer(scene: Scene, alpha: float, n: int) -> Answer:
 
 
 @dataclass(frozen=True)
-class Row:
-    """One α of a contest: the effective sample size of p_pre's samples, and each form's regret."""
+class FewSamples:
+    """The recipe `few_samples`, S seeds: what is lost, (J* − J)/α in nats, to n samples in all at A values of α.
 
-    alpha: float
-    effective: float
-    regrets: Mapping[str, float]
-
-
-def contest(
-    start: SteeredPolicy,
-    reward: Reward,
-    limit: Callable[[float], Policy],
-    *,
-    alphas: Sequence[float],
-    extent: float,
-    n: int = 64,
-    iterations: int = 8,
-    progress: bool = False,
-) -> list[Row]:
-    """Offline and online from the same start with the same n·iterations rewards and updates, at each α.
-
-    limit: α → the policy that endless samples would give. Offline weights are plain, exp(r/α).
+    span, endless [A]: by the pretrained policy, by endless samples. effective [S, sizes, A]: 1/Σw² of p_pre's samples.
+    offline [S, sizes, A]: trained on them. online [S, A]: by the same training on `budget` samples of its own.
     """
-    x_0 = rollout(start.pretrained, n * iterations, generator=torch.Generator().manual_seed(0)).x_0
-    r, rows = query(reward, x_0), []
-    for alpha in tqdm(alphas, disable=not progress):
-        soft = SoftValues(start.pretrained, reward, alpha=alpha, extent=extent, grid=81)
-        policies: dict[str, Policy] = {LIMIT: limit(alpha)}
-        for name, effective in ((OFFLINE, 1e-6), (ONLINE, 0.1)):
-            policies[name] = policy = copy.deepcopy(start)
-            g = torch.Generator().manual_seed(0)
-            options: dict[str, Any] = dict(iterations=iterations, n=n, updates=15, batch=800, effective=effective)
-            run(fine_tune(policy, reward, alpha=alpha, generator=g, online=name == ONLINE, **options))
-        regrets = {name: regret(soft, reward, tuned) for name, tuned in policies.items()}
-        rows.append(Row(alpha, len(r) * share_of_samples((r / alpha).softmax(0)), regrets))
-    return rows
+
+    alphas: tuple[float, ...]
+    sizes: tuple[int, ...]
+    span: Tensor
+    endless: Tensor
+    effective: Tensor
+    offline: Tensor
+    online: Tensor
+    budget: int = weighted.BUDGET
+
+    def excess(self, form: str) -> Tensor:
+        """Nats beyond endless samples, of `budget` samples: [S, A]."""
+        return (self.offline[:, self.sizes.index(self.budget)] if form == OFFLINE else self.online) - self.endless
+
+    def regret(self, form: str) -> Tensor:
+        """(J* − J)/(J* − J_pre), a mean over seeds: [A]."""
+        return (self.endless if form == LIMIT else (self.excess(form) + self.endless).mean(0)) / self.span
 
 
-def regret(soft: SoftValues, reward: Reward, policy: Policy) -> float:
-    """(J* − J)/(J* − J_pre), J from 3000 quiet paths."""
-    g = torch.Generator().manual_seed(1)
-    J, _ = quiet_objective(policy, reward, alpha=soft.alpha, n=3000, generator=g)
-    return soft.share(soft.optimum - J)
+def few_samples() -> FewSamples:
+    stored: dict[str, Any] = {**assets.load("few_samples")}
+    return FewSamples(weighted.ALPHAS, weighted.SIZES, **stored)
+
+
+@dataclass(frozen=True)
+class Arms:
+    """The recipe `digits_weighted`: share of J* − J_pre and reward [S, arms], and each step's KL_t [S, arms, T+1]."""
+
+    names: tuple[str, ...]
+    share: Tensor
+    reward: Tensor
+    kl: Tensor
+
+    def nats(self, least: int, most: int) -> Tensor:
+        """KL of the steps least ≤ t ≤ most: [S, arms]."""
+        return self.kl[:, :, least : most + 1].sum(2)
+
+
+def digits_arms(bank: Frontier, alpha: float) -> Arms:
+    """As shares of what the bank's frontier has at this α."""
+    stored, pretrained = assets.load("digits_weighted"), float(bank.rewards.mean())
+    share = (stored["objective"] - pretrained) / (bank.at(alpha).objective - pretrained)
+    return Arms(tuple(weighted.ARMS), share, stored["reward"], stored["kl"])
+
+
+def posterior_line(alpha: float, alpha_bar: float, *, rewarded: bool = True) -> Tensor:
+    """(a, c) of E[x_0|x_t] = a x_t + c for x_0 ~ p_r: p_pre = N(0, 1), r = −(x_0 − 2)²/2, or p_pre itself."""
+    precision = 1 + 1 / alpha if rewarded else 1.0
+    mean = 2 / alpha / precision if rewarded else 0.0
+    a = alpha_bar**0.5 / (alpha_bar + precision * (1 - alpha_bar))
+    return torch.tensor([a, mean * (1 - a * alpha_bar**0.5)])
+
+
+def line_slips(alpha: float, alpha_bar: float) -> dict[str, Tensor]:
+    """What else the line may come out as, by what was done."""
+    return {
+        "the line of p_pre: either nothing is weighted, or by a reward of x_t": posterior_line(
+            alpha, alpha_bar, rewarded=False
+        ),
+        "the line of weights exp(r), as if α = 1": posterior_line(1.0, alpha_bar),
+        "the line of weights exp(α r): α multiplies where it should divide": posterior_line(1 / alpha, alpha_bar),
+        "the line of weights that are squared, as if α were half": posterior_line(alpha / 2, alpha_bar),
+    }

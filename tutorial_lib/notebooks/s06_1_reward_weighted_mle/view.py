@@ -24,10 +24,13 @@ def in_words(found: Answer) -> str:
         if found.effective >= 10
         else f"<b style='color:{plots.ALARM}'>A handful: these points are what will be learned.</b>"
     )
+    doubt = " Over twice what is foretold: what would carry the weight was not drawn." * (
+        found.effective > 2 * found.foretold
+    )
     foretold = f"{found.foretold:.1f}" if found.foretold >= 1 else "not even one"
     text = (
         f"α = {found.alpha:.3g}: <b>{found.effective:.1f} effective samples</b> of {n} ({foretold} foretold), the "
-        f"heaviest carries {heaviest:.1%}. {verdict}<br>"
+        f"heaviest carries {heaviest:.1%}. {verdict}{doubt}<br>"
         f"Mean reward under the weights {found.reward:.2f}, under the exact target {found.target.reward:.2f}."
     )
     return plots.minus(text)
