@@ -17,3 +17,11 @@ def test_a_slider_changes_what_was_learned_at_once(page, label):
     page.press("Home")
     page.assert_quick(label, "ArrowRight", n=2)
     assert page.errors() == []
+
+
+@pytest.mark.parametrize("ppo", ["no clip", "mismatch ignored"])
+def test_the_menu_shows_another_ppo(page, ppo):
+    before = page.image_hash("shares")
+    page.select("PPO", ppo)
+    page.new_image_hash(before, "shares")
+    assert page.errors() == []

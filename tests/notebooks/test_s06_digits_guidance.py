@@ -58,7 +58,7 @@ def test_every_wall_is_its_own_methods(strength, label):
     value = Tweedie(world.pretrained, log_probability(classifier, label))
     by_slope = ValueWeightedPolicy(world.pretrained, value, alpha=1.0, strength=strength)
     guided = [f"{name}: class {label}, γ = {strength:g}" for name in ("Classifier-free", "Classifier")]
-    titles = ("Pretrained, no class", *guided)
+    titles = ("Pretrained, unlabelled", *guided)
     for ax, policy, title in zip(view.picture.figure.axes, (world.pretrained, by_label, by_slope), titles, strict=True):
         images = glimpse(policy, 25, steps=12, generator=seeded(0))
         np.testing.assert_allclose(np.asarray(ax.images[0].get_array()), plots.wall(images, columns=5), atol=1e-5)

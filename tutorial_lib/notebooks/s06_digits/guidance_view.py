@@ -25,7 +25,7 @@ class GuidanceView:
     def __init__(self) -> None:
         figure, axes = plt.subplots(1, 3, figsize=(10.5, 3.8))
         start = answer(NONE, 0, 0.0).images
-        plots.show_wall(axes[0], start, columns=SIDE, title="Pretrained, no class")
+        plots.show_wall(axes[0], start, columns=SIDE, title="Pretrained, unlabelled")
         self.walls = {
             method: plots.show_wall(ax, start, columns=SIDE, title=" ")
             for method, ax in zip(METHODS, axes[1:], strict=True)
