@@ -35,6 +35,7 @@ FLOORS = [
         "recipes.applied_tilts",
         "recipes.crowds",
         "recipes.weighted",
+        "recipes.backprop",
         "recipes",
         "recipes.__main__",
     ],

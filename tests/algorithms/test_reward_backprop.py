@@ -71,6 +71,13 @@ def test_a_pair_of_depths_is_a_range_to_draw_from():
     assert (alone.extra["last"], whole.extra["last"]) == (3, T)
 
 
+def mixed_best(a, b):
+    """The mix k a + (1 − k) b [n, D] of least variance, by trying every k of a fine grid on [0, 1]."""
+    spread = [(float((k * a + (1 - k) * b).double().var(dim=0).sum()), k) for k in torch.linspace(0, 1, 2001)]
+    k = min(spread)[1]
+    return k * a + (1 - k) * b
+
+
 def mixed_by_hand(policy, noise, alpha):
     """The parameters' slope of the mean cost by a loop backwards in time that takes one step's Jacobian at a time."""
     schedule, n, weights = policy.schedule, noise.shape[1], list(policy.parameters())
@@ -87,8 +94,7 @@ def mixed_by_hand(policy, noise, alpha):
         ahead = paid[1:t].sum(0) - REWARD(x[0]) / alpha
         others = torch.stack([torch.cat([ahead[:i], ahead[i + 1 :]]).mean() for i in range(n)])
         score = ((ahead - others) / schedule.sigma[t] / n)[:, None] * noise[t - 1]
-        along, across = (float(g.var(dim=0).sum()) for g in (slope, score))
-        slope = across / (along + across) * slope + along / (along + across) * score
+        slope = mixed_best(slope, score)
         here = x[t].clone().requires_grad_()
         value = (policy.mean(here, t) * slope).sum() + policy.kl(here, t).mean()
         slope, *more = torch.autograd.grad(value, [here, *weights])
@@ -118,13 +124,13 @@ def test_both_estimates_have_the_same_mean():
         r = REWARD(x_0) / ALPHA
         if mix is not None:
             mix.total = (kl - r).detach()
-            mix.variances[:, 0] = 1e9  # as if paths were wild: the score's alone is left
+            mix.spread[:, 0] = 1e9  # as if paths were wild: the score's alone is left
         found[mix is None] = slope(reward_backprop.loss(r, kl), policy)
     assert torch.nn.functional.cosine_similarity(found[True], found[False], dim=0) > 0.99
     assert float(found[False].norm() / found[True].norm()) == pytest.approx(1, abs=0.05)
 
 
-def test_variances_are_summed_over_all_batches():
+def test_spreads_are_summed_over_all_batches():
     mix = reward_backprop.TotalPropagation(moved().schedule)
     z, cost, paid = torch.tensor([[1.0, 0.0], [-1.0, 0.0]]), torch.tensor([0.5, 0.1]), torch.tensor([0.2, 0.9])
     mix.total, mix.paid = cost + paid, {2: paid}
@@ -132,4 +138,18 @@ def test_variances_are_summed_over_all_batches():
     quiet, wild = torch.tensor([[0.1, 0.0], [0.1, 0.0]]), torch.tensor([[3.0, 0.0], [-3.0, 0.0]])
     torch.testing.assert_close(mix.mixed(wild, 2, z, torch.tensor(0.5)), score)
     torch.testing.assert_close(mix.mixed(quiet, 2, z, torch.tensor(0.5)), score)  # the wild batch is remembered
-    assert mix.variances[2].tolist() == pytest.approx([18, 0]) and not mix.variances[[0, 1, 3]].any()
+    assert mix.spread[2].tolist() == pytest.approx([18, 0, 0]) and not mix.spread[[0, 1, 3]].any()
+
+
+@pytest.mark.parametrize("D", [2, 8])
+def test_nothing_is_mixed_in_where_the_cost_is_quadratic_in_the_noise(D):
+    """C = g·z + ½ zᵀHz: a = g + Hz and b = C z have Cov(a, b) = Var a = tr H², so that k = 1."""
+    H, g = torch.randn(D, D, generator=seeded(0)), torch.randn(D, generator=seeded(1))
+    H = (H + H.mT) / 2
+    mix, z = reward_backprop.TotalPropagation(moved().schedule), torch.randn(200_000, D, generator=seeded(2))
+    mix.total, mix.paid = z @ g + torch.einsum("nd,de,ne->n", z, H, z) / 2, {1: torch.zeros(len(z))}
+    slope = (g + z @ H) / len(z)
+    mixed = mix.mixed(slope, 1, z, torch.tensor(1.0))
+    along, across, both = mix.spread[1].tolist()
+    assert both / along == pytest.approx(1, abs=0.05) and across > 2 * along
+    assert float((mixed - slope).norm() / slope.norm()) < 0.1

@@ -11,7 +11,10 @@ Where the data lie in modes, only the few paths near a border between two of the
 large that a batch's mean is mostly luck. So on the way back each slope is mixed with a second estimate of the same
 expectation from the same paths, the score's, whose tails are light (total propagation, Parmas et al. 2018):
 
-    k_t ∂C_t/∂x_t + (1 − k_t) (C_t − C̄_t) z_t/σ_{t+1},   C_t = Σ_{s≤t} KL_s − r(x_0)/α
+    k_t a + (1 − k_t) b,   a = ∂C_t/∂x_t,   b = (C_t − C̄_t) z_t/σ_{t+1},   C_t = Σ_{s≤t} KL_s − r(x_0)/α
+
+The variance of the mix is least at k_t = (Var b − Cov(a, b))/(Var a + Var b − 2 Cov(a, b)). Where C_t is quadratic in
+z_t, Cov(a, b) = Var a, and k_t = 1: nothing is mixed in where slopes are all one needs.
 
 Shapes: noise [T+1, n, …], its row T is x_T and row t < T drives the step to x_t.
 """
@@ -33,15 +36,15 @@ RATE = 1e-2  # of learning, for a policy of pace 1
 
 
 class TotalPropagation:
-    """Mixes, at every x_t on the way back, two estimates of the slope of the mean cost, by the inverse of their
-    variances: along the paths, and across them by the score.
+    """Mixes, at every x_t on the way back, two estimates of the slope of the mean cost so that the variance is least:
+    along the paths, and across them by the score.
 
-    The variances are summed over all batches so far, for most batches have no path near a border. `total` [n] is the
-    cost of each path, Σ_t KL_t − r(x_0)/α, to be set before the way back begins.
+    spread [T+1, 3]: Var a, Var b and Cov(a, b), summed over all batches so far, for most batches have no path near a
+    border. `total` [n] is the cost of each path, Σ_t KL_t − r(x_0)/α, to be set before the way back begins.
     """
 
     def __init__(self, schedule: NoiseSchedule):
-        self.variances = schedule.sigma.new_zeros(schedule.T + 1, 2)
+        self.spread = schedule.sigma.new_zeros(schedule.T + 1, 3)
         self.paid: dict[int, Tensor] = {}
         self.total = torch.empty(0)
 
@@ -55,9 +58,11 @@ class TotalPropagation:
         cost = self.total - self.paid[t]
         surprise = (cost - cost.mean()) / ((len(cost) - 1) * sigma)  # against the mean of the other paths
         score = surprise.reshape(-1, *[1] * (z.ndim - 1)) * z
-        self.variances[t] += torch.stack([slope.var(0).sum(), score.var(0).sum()])
-        along, across = self.variances[t]
-        return (across * slope + along * score) / (across + along).clamp_min(1e-30)
+        a, b = slope - slope.mean(0), score - score.mean(0)
+        self.spread[t] += torch.stack([a.square().sum(), b.square().sum(), (a * b).sum()])
+        along, across, both = self.spread[t]
+        k = ((across - both) / (along + across - 2 * both).clamp_min(1e-30)).clamp(0, 1)
+        return k * slope + (1 - k) * score
 
 
 def sample(

@@ -4,7 +4,7 @@ from .chain import DenoisingPolicy, Policy, Recorded, Trajectory, log_ratio
 from .fenced import Fenced
 from .retuned import RetunedPolicy
 from .rollouts import ddim, ddim_mean, glimpse, record, rollout, rollout_with
-from .steered import Control, SteeredPolicy, TunablePolicy, within_reach
+from .steered import Control, LateControl, SteeredPolicy, TunablePolicy, within_reach
 from .tunable import WAYS, ImageControl, tunable
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "DenoisingPolicy",
     "Fenced",
     "ImageControl",
+    "LateControl",
     "Policy",
     "Recorded",
     "RetunedPolicy",

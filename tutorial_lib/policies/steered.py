@@ -9,7 +9,7 @@ Shapes: x_t [B, …]; t a whole number in 1..T, or a LongTensor [B].
 import torch
 from torch import Tensor, nn
 
-from ..checks import batch_of, positive
+from ..checks import batch_of, count, positive
 from ..denoisers import MLP, initial_weights, zero_at_start
 from .chain import DenoisingPolicy, Policy
 
@@ -49,6 +49,18 @@ class Control(nn.Module):
 
     def forward(self, x_t: Tensor, t: int | Tensor) -> Tensor:
         return within_reach(self.network(x_t, t), self.reach)
+
+
+class LateControl(Control):
+    """A control of the last K steps alone: u_t = 0 for t > K (`last`), so that the steps before stay pretrained."""
+
+    def __init__(self, pretrained: DenoisingPolicy, last: int, *, generator: torch.Generator | None = None):
+        super().__init__(pretrained, generator=generator)
+        self.last = count("last", last)
+
+    def forward(self, x_t: Tensor, t: int | Tensor) -> Tensor:
+        late = torch.as_tensor(t, device=x_t.device).reshape(-1, 1) <= self.last
+        return torch.where(late, super().forward(x_t, t), 0.0)
 
 
 class TunablePolicy(Policy):

@@ -16,7 +16,7 @@ from .digits import (
     pretrained_standing,
 )
 from .files import images
-from .plane import checkerboard, grid, ring, spiral, two_moons
+from .plane import checkerboard, grid, islands, ring, spiral, two_moons
 from .world import Device, World
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "held_out",
     "idx",
     "images",
+    "islands",
     "looped",
     "make",
     "optimal_standing",

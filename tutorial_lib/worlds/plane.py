@@ -35,6 +35,15 @@ def grid(T: int = 50, *, device: Device = None) -> World:
     return _exact_world("grid", mixture, T, chosen, extent=5.0, device=device)
 
 
+def islands(T: int = 50, *, device: Device = None) -> World:
+    """Five Gaussians of std 0.3 on a circle of radius 2; the reward is a narrow peak, a bump of std 0.3 on one of them
+    and all but nothing elsewhere. In no menu: a hard case for methods that follow a slope (§5.2)."""
+    angle = torch.arange(5) * 2 * math.pi / 5
+    means = 2 * torch.stack([angle.cos(), angle.sin()], -1)
+    chosen: Choice = dict(bump=(lambda x: (-(x - means[0].to(x)).square().sum(-1) / (2 * 0.3**2)).exp(), 0.2))
+    return _exact_world("islands", _mixture(means, std=0.3), T, chosen, extent=5.0, device=device)
+
+
 def two_moons(*, device: Device = None) -> World:
     """Two interlocking half circles."""
     chosen = _point_rewards(peak=(2.0, 0.5), normal=(0.0, 1.0), disc=(-1.6, 0.8), radius=1.0)

@@ -1,10 +1,11 @@
 """The figures of reward backpropagation's training, memory, truncation and tails (§5.2), from arrays."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter
 from torch import Tensor
 
@@ -48,23 +49,78 @@ def show_memory(ax: Axes, T: Sequence[int], curves: Mapping[str, tuple[Sequence[
     ax.minorticks_off()
 
 
-def show_truncation(ax: Axes, trained: Mapping[int, float], least: Mapping[int, float], random: float) -> None:
-    """Regret against K: trained, the least that steering only these steps allows, and that of a random K."""
-    look: dict[str, Any] = dict(markersize=6)
-    ax.semilogx(list(least), list(least.values()), "o-", color=plots.TARGET, **look)
-    ax.semilogx(list(trained), list(trained.values()), "o-", color=plots.TUNED, **look)
-    ax.axhline(random, color=plots.TUNED, linestyle=":")
-    first, second, *_ = trained
-    middle = list(trained)[len(trained) // 2]
-    for text, K, height, color in (
-        ("best that steers these K steps alone", middle, least[middle], plots.TARGET),
-        ("trained, last K", second, trained[second], plots.TUNED),
-        ("trained, random K", first, random, plots.TUNED),
-    ):
-        ax.annotate(text, (K, height), (6, 7), textcoords="offset points", color=color)
+def show_dimensions(
+    D: Sequence[int], queries: Sequence[int], regrets: Mapping[str, tuple[Tensor, str]], title: str
+) -> Figure:
+    """A panel for each D: regret against queries, a thin line a seed and their mean thick. name → ([D, queries, seed],
+    colour)."""
+    figure, axes = plt.subplots(1, len(D), figsize=(10.5, 3.6), sharey=True, layout="constrained")
+    figure.suptitle(title)
+    for i, (ax, dimension) in enumerate(zip(axes, D, strict=True)):
+        for name, (values, color) in regrets.items():
+            ax.loglog(queries, values[i], color=color, alpha=0.4, linewidth=1)
+            ax.loglog(queries, values[i].mean(1), "o-", color=color, label=name)
+        ax.set(xlabel="reward queries", title=f"D = {dimension}", xticks=queries, xlim=(queries[0] / 1.3, None))
+        ax.set_xticklabels([f"{q:,}" for q in queries])
+        plots.percents(ax)
+        ax.xaxis.set_minor_formatter(NullFormatter())
+    axes[0].set(ylabel="regret")
+    axes[-1].legend(loc="lower left")
+    return figure
+
+
+def show_truncation(ax: Axes, least: Mapping[int, float], arms: Mapping[str, tuple[Tensor, str]]) -> None:
+    """Regret against K: the least that steering only these steps allows, and every arm's seeds around their mean.
+    name → ([K, seed], colour)."""
+    places = range(len(least))
+    ax.plot(places, list(least.values()), color=plots.TARGET, label="the bound", zorder=1)
+    for shift, (name, (regrets, color)) in zip((-0.12, 0.12), arms.items(), strict=True):
+        x = np.repeat(np.arange(len(regrets)) + shift, regrets.shape[1])
+        ax.plot(x, regrets.flatten(), "o", color=color, markersize=4, alpha=0.6)
+        ax.plot(np.arange(len(regrets)) + shift, regrets.mean(1), "_", color=color, markersize=16, label=name)
     ax.yaxis.set_major_formatter(PercentFormatter(1))
-    ax.set(xlabel="K", ylabel="regret", ylim=(0, 1.08), xticks=list(trained), xticklabels=[str(K) for K in trained])
-    ax.minorticks_off()
+    ax.set(xlabel="K", ylabel="regret", xticks=list(places), xticklabels=[str(K) for K in least])
+    ax.set(ylim=(0, 1.08 * max(1, *(float(regrets.max()) for regrets, _ in arms.values()))))
+    ax.legend(loc="lower left")
+
+
+def show_borders(axes: Sequence[Axes], x: Tensor, stretch: Tensor, t: int) -> None:
+    """Left, x_t of every path, darker the further x_0 moves with it; right, that stretch against t. x [n, 2], stretch
+    [T, n], row t for ∂x_0/∂x_t."""
+    left, right = axes
+    size = stretch[t].log10()
+    order = size.argsort()
+    cmap = plots.shades(plots.TUNED)
+    left.scatter(x[order, 0], x[order, 1], c=size[order], s=4, cmap=cmap, vmin=-2, vmax=3, linewidths=0)
+    left.set(xlim=(-SHOWN, SHOWN), ylim=(-SHOWN, SHOWN), xticks=[], yticks=[], title=f"x$_t$ at t = {t}")
+    left.set_aspect("equal")
+    for share, name in ((0.5, "half of the paths below"), (0.99, "99 %"), (1.0, "the largest")):
+        heights = stretch.quantile(share, dim=1)
+        right.semilogy(range(len(stretch)), heights, color=plots.TUNED, alpha=0.4 + 0.6 * (share == 0.5))
+        right.annotate(name, (t, float(heights[t])), (0, 4), textcoords="offset points", color=plots.TUNED)
+    right.axvline(t, color=plots.PRETRAINED, linestyle="--", linewidth=1)
+    right.set(xlabel="t", xlim=(len(stretch) - 1, 0), title="‖∂x$_0$/∂x$_t$‖ along the paths")
+
+
+def show_batches(ax: Axes, means: Mapping[str, tuple[Tensor, str]], truth: float) -> None:
+    """Histograms of the slope that a batch tells, around the mean of all: name → ([batches], colour)."""
+    ends = min(float(m.min()) for m, _ in means.values()), max(float(m.max()) for m, _ in means.values())
+    for name, (mean, color) in means.items():
+        ax.hist(mean.numpy(), bins=50, range=ends, color=color, alpha=0.5, label=name)
+    ax.axvline(truth, color=plots.TARGET, label="mean of all batches")
+    ax.set(xlabel="mean slope in a batch of 128 paths", ylabel="batches")
+    ax.legend()
+
+
+def show_arms(ax: Axes, regrets: Mapping[str, tuple[Tensor, str]], family: float) -> None:
+    """A row of dots for each method, one a seed, and the family's gap: name → ([seed], colour)."""
+    for i, (values, color) in enumerate(regrets.values()):
+        ax.plot(values, [i] * len(values), "o", color=color, alpha=0.7)
+    ax.axvline(family, color=plots.PRETRAINED, linestyle="--", linewidth=1)
+    ax.text(family, -0.45, "family gap ", color=plots.PRETRAINED, ha="right")
+    ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.set(xlabel="regret, five seeds", xlim=(0, None), ylim=(-0.6, len(regrets) - 0.4))
+    ax.set_yticks(range(len(regrets)), list(regrets))
 
 
 def show_tails(ax: Axes, shares: Mapping[str, tuple[Tensor, str]]) -> None:
