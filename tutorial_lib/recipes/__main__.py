@@ -23,7 +23,18 @@ from ..rewards import ImageClassifier, query
 from ..rewards.learned import train
 from ..worlds.digits import untrained_digits
 from ..worlds.plane import SAMPLERS, untrained
-from . import adapters, amortised_digits, applied_tilts, backprop, crowds, digits_ways, ring, soft_ppo_rows, weighted, whose_paths
+from . import (
+    adapters,
+    amortised_digits,
+    applied_tilts,
+    backprop,
+    crowds,
+    digits_ways,
+    ring,
+    soft_ppo_rows,
+    weighted,
+    whose_paths,
+)
 
 POINTS: dict[str, Any] = dict(seed=0, steps=15000, batch=1024, learning_rate=1e-2)
 RECIPES: dict[str, dict[str, Any]] = {
@@ -37,7 +48,18 @@ RECIPES: dict[str, dict[str, Any]] = {
     "digits_bank": dict(data="samples of the digits asset", seed=0, samples=16384),
     "digits_rewards": dict(data="rewards of samples of the digits asset", seed=1, samples=65536),
 }
-TUNED = (ring, adapters, amortised_digits, applied_tilts, crowds, soft_ppo_rows, weighted, whose_paths, digits_ways, backprop)
+TUNED = (
+    ring,
+    adapters,
+    amortised_digits,
+    applied_tilts,
+    crowds,
+    soft_ppo_rows,
+    weighted,
+    whose_paths,
+    digits_ways,
+    backprop,
+)
 for kind in TUNED:
     RECIPES |= kind.RECIPES
 DENOISER, CLASSIFIER = dict(denoiser="digits"), dict(classifier="digit_classifier")
