@@ -311,7 +311,48 @@ STATEMENTS: dict[str, list[tuple[str, str]]] = {
         ),
         ("Blue lies below the frontier", "assert share - 2 * doubt > 0.25 and above + 3 * error < 0"),
     ],
-    "05_2_reward_backpropagation": [],
+    "05_2_reward_backpropagation": [
+        ("Fewer than two thousand rewards", "assert quiet <= 0.02 and history[-1].queries == 1920"),
+        ("no weight differs by more than", "assert apart < 1e-3 <"),
+        ("PPO's defaults are behind", "assert regret(ppo[-1][1]) > regret(short[-1][1]) and short[-1][0] < ppo[-1][0]"),
+        ("ends within a percent or two of backprop", "assert quiet <= 0.02 and regret(short[-1][1]) <= 0.03"),
+        (
+            "every seed of PPO is behind every seed of backprop",
+            'assert (lost["ppo"][1:].amin(2) > lost["along"][1:].amax(2)).all()',
+        ),
+        ("neither has converged after 5,120", "assert min(lost[name][2, 1].mean() for name in lost) > 0.02"),
+        ("*truncation* lets the gradient flow", "assert max(per_step) / min(per_step) < 1.05 and cut >= 3"),
+        (
+            "*Alone*, no dot lies below the bound",
+            'assert (stored["alone"][:full] > bound[:full, None] - 0.03).all() and (bound.diff() < 0).all()',
+        ),
+        ("*As practised*, dots do", 'assert stored["free"][1:4].min() < 0.5 < bound[1:4].min()'),
+        ("This spill helps one run and hurts the next", 'assert spread > 0.2 and stored["random"].max() < 0.1'),
+        (
+            "a count of modes below the optimum's at a small α",
+            "assert covered[colder] <= 2 < 3 <= min(scene.modes.values())",
+        ),
+        ("With 5, far more KL is paid", "assert scene.tuned[colder, 5].objective < scene.tuned[colder, 20].objective"),
+        (
+            "which $J$ hardly shows",
+            "assert scene.tuned[colder, 5].objective < scene.tuned[colder, 20].objective and cost",
+        ),
+        ("covers more modes than the optimum", "assert covered[warmer] > scene.modes[warmer]"),
+        ("Off these borders the denoiser contracts", "assert typical < 1 and largest > 100 * typical"),
+        (
+            "only these few paths carry the news",
+            'assert tails["cold peak"][0][20:].min() > 0.7 and tails["cold peak"][0][0] < 0.2',
+        ),
+        (
+            "whose tails are light",
+            "assert (along.mean() - along.median()) > 2 * (across.mean() - across.median()).abs()",
+        ),
+        (
+            "finds most of what the paths alone have missed",
+            'assert found["mixed"].max() < found["along the paths"].min()',
+        ),
+        ("less than the same KL could buy", "assert share - 2 * doubt > 0.2 and above < -2 * error"),
+    ],
     "06_1_reward_weighted_mle": [
         ("One fit to them goes nearly all the way", "assert gone > 0.9"),
         (

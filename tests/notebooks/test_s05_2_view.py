@@ -80,7 +80,7 @@ def test_the_panels_are_named_and_coloured_for_what_they_show(scene):
     panel = view.TunedView(scene, "a title")
     assert panel.picture.figure.get_suptitle() == "a title"
     samples, modes, steps = panel.picture.figure.axes
-    titles = ["Samples on the target", "Modes covered, at this K", "KL$_t$ (nats); left of the line no gradient"]
+    titles = ["Samples on the target", "Modes covered, at this K", "KL$_t$ (nats); the line is at t = K"]
     assert [ax.get_title("left") or ax.get_title() for ax in (samples, modes, steps)] == titles
     np.testing.assert_array_equal(panel.target.cmap(range(256)), plots.shades(plots.TARGET)(range(256)))
     assert to_hex(np.asarray(panel.samples.get_facecolor())[0]) == plots.TUNED

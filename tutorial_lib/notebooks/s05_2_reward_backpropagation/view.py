@@ -63,7 +63,7 @@ class TunedView:
         self.edge = ax.axvline(T + 0.5, color="#444444", linewidth=1, linestyle="--")
         ax.text(0.98, 0.96, "reached", color=plots.TUNED, transform=ax.transAxes, ha="right", va="top")
         ax.text(0.05, 0.96, "not reached", color=STRAY, transform=ax.transAxes, ha="left", va="top")
-        ax.set(xlim=(T + 1, 0), ylim=(0, REACH), xlabel="t", title="KL$_t$ (nats); left of the line no gradient")
+        ax.set(xlim=(T + 1, 0), ylim=(0, REACH), xlabel="t", title="KL$_t$ (nats); the line is at t = K")
 
     def draw(self, tuned: Tuned) -> None:
         """Move the artists to one policy. A KL beyond the panel ends at its edge."""
