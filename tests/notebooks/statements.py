@@ -362,7 +362,7 @@ STATEMENTS: dict[str, list[tuple[str, str]]] = {
         ("the same gradient on average, with less noise", "assert fresh_spread < own_spread and cosine > 0.99"),
         ("where ESS falls below ten", "assert 0.2 < far_500 < 0.4 and far_2500 > far_500 / 2"),
         ("By less than a factor of two", "assert 0.2 < far_500 < 0.4 and far_2500 > far_500 / 2"),
-        ("even at the coldest α", 'assert coldest["a peak on the ring", 500] < 0.2 * far_500'),
+        ("less than a fifth of the other peak's α", 'assert coldest["a peak on the ring", 500] < 0.2 * far_500'),
         ("no set of weights says less than 1", "assert (few.effective >= 1 - 1e-4).all()"),
         ("sixty times as many would be needed", "assert foretold[-1] < 1 / 60 and 1 < cold < 2"),
         (
