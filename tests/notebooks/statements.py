@@ -256,7 +256,7 @@ STATEMENTS: dict[str, list[tuple[str, str]]] = {
         ("loses twelve times as many nats there", "assert nats[0] > 12 * nats[1]"),
     ],
     "05_1_soft_ppo": [
-        ("points where the reward's own gradient does", "assert cosine >= 0.99"),
+        ("points where the true gradient of $J$ does", "assert cosine >= 0.99"),
         ("The best simple choice is what was to be expected anyway", "assert needed > 150 and (plain > level).all()"),
         (
             "In the short training λ = 0.9 beats the default 0.99, by little and from each of the ten seeds",
@@ -302,7 +302,7 @@ STATEMENTS: dict[str, list[tuple[str, str]]] = {
             "assert report.reward > 0.8 and 0.05 < report.objective < goal.objective - 0.1 and report.kl > goal.kl + 1",
         ),
         (
-            "(a) At iteration 3, at twice the optimum's KL. (b) It never goes far past it.",
+            "(a) At iteration 3, at more than twice the optimum's KL. (b) It stays below one and a half times it.",
             "assert kl[1.0].argmax() == 1 and kl[1.0].max() > 2 * optimal and kl[0.1].max() < 1.5 * optimal",
         ),
         (
