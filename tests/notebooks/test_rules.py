@@ -110,6 +110,13 @@ def hole_offences(notebook) -> Iterator[str]:
                 yield f"the solution needs {', '.join(sorted(lost))} of the hole that it replaces: {first_line(hole)}"
 
 
+def question_offences(notebook) -> Iterator[str]:
+    """The code of a question holds its answers, and is folded away."""
+    for cell in code_cells(notebook):
+        if "quiz.question(" in cell.source and not cell.metadata.get("jupyter", {}).get("source_hidden"):
+            yield f"a question shows its answers in its code: {first_line(cell)}"
+
+
 def first_line(cell) -> str:
     return repr(next((line for line in cell.source.splitlines() if line != VERDICT), "")[:60])
 
@@ -122,6 +129,7 @@ RULES = [
     path_offences,
     exercise_offences,
     hole_offences,
+    question_offences,
 ]
 
 
@@ -213,6 +221,8 @@ def spoil(notebook, name):
         hole.outputs = []
     elif name == "no solution":
         folded.source = "<details>Think.</details>"
+    elif name == "open question":
+        second.source += "\nquiz.question('?', {})"
     elif name == "not whole":
         folded.source = folded.source.replace("n = 1\n", "")
     return notebook
@@ -241,6 +251,7 @@ def spoil(notebook, name):
         ("no judge", hole_offences, "without a hole and a judge"),
         ("not told", hole_offences, "not told"),
         ("no solution", hole_offences, "no solution follows"),
+        ("open question", question_offences, "shows its answers"),
         ("not whole", hole_offences, "needs n of the hole"),
     ],
 )
