@@ -326,8 +326,8 @@ STATEMENTS: dict[str, list[tuple[str, str]]] = {
             "*Alone*, no dot lies below the bound",
             'assert (stored["alone"][:full] > bound[:full, None] - 0.03).all() and (bound.diff() < 0).all()',
         ),
-        ("*As practised*, dots do", 'assert stored["free"][1:4].min() < 0.5 < bound[1:4].min()'),
-        ("This spill helps one run and hurts the next", 'assert spread > 0.2 and stored["random"].max() < 0.1'),
+        ("This spill helps at every $K \\le 10$ here", 'assert (stored["free"][:4] < bound[:4, None]).all()'),
+        ("and differs from seed to seed", 'assert spread > 0.2 and stored["random"].max() < 0.1'),
         (
             "a count of modes below the optimum's at a small α",
             "assert covered[colder] <= 2 < 3 <= min(scene.modes.values())",

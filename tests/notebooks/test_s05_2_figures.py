@@ -115,7 +115,7 @@ def test_borders_are_dark_where_x_0_moves_furthest():
     order = stretch[3].argsort()  # the darkest are drawn last
     np.testing.assert_allclose(np.asarray(points.get_offsets()), x[order])
     np.testing.assert_allclose(np.asarray(points.get_array()), stretch[3].log10()[order], rtol=1e-6)
-    assert points.get_clim() == (-2, 3) and (axes[0].get_title("left") or axes[0].get_title()) == "x$_t$ at t = 3"
+    assert points.get_clim() == (-1, 3) and (axes[0].get_title("left") or axes[0].get_title()) == "x$_t$ at t = 3"
     for line, share in zip(axes[1].lines, (0.5, 0.99, 1.0), strict=False):
         assert_line(line, range(6), stretch.quantile(share, dim=1), plots.TUNED)
     assert_line(axes[1].lines[3], [3, 3], [0, 1], plots.PRETRAINED)

@@ -81,7 +81,7 @@ def show_truncation(ax: Axes, least: Mapping[int, float], arms: Mapping[str, tup
     ax.yaxis.set_major_formatter(PercentFormatter(1))
     ax.set(xlabel="K", ylabel="regret", xticks=list(places), xticklabels=[str(K) for K in least])
     ax.set(ylim=(0, 1.08 * max(1, *(float(regrets.max()) for regrets, _ in arms.values()))))
-    ax.legend(loc="lower left")
+    ax.legend(loc="upper right")
 
 
 def show_borders(axes: Sequence[Axes], x: Tensor, stretch: Tensor, t: int) -> None:
@@ -91,7 +91,7 @@ def show_borders(axes: Sequence[Axes], x: Tensor, stretch: Tensor, t: int) -> No
     size = stretch[t].log10()
     order = size.argsort()
     cmap = plots.shades(plots.TUNED)
-    left.scatter(x[order, 0], x[order, 1], c=size[order], s=4, cmap=cmap, vmin=-2, vmax=3, linewidths=0)
+    left.scatter(x[order, 0], x[order, 1], c=size[order], s=4, cmap=cmap, vmin=-1, vmax=3, linewidths=0)
     left.set(xlim=(-SHOWN, SHOWN), ylim=(-SHOWN, SHOWN), xticks=[], yticks=[], title=f"x$_t$ at t = {t}")
     left.set_aspect("equal")
     for share, name in ((0.5, "half of the paths below"), (0.99, "99 %"), (1.0, "the largest")):
