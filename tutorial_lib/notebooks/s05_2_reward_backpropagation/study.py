@@ -105,8 +105,9 @@ def line_slopes(line: Line, *, alpha: float, last: int) -> tuple[Tensor, dict[st
         J = -(x - line.c).square().mean() - alpha * u[1 : last + 1].square().sum() / 2
         return torch.autograd.grad(J, u)[0][1:].where(torch.arange(1, line.T + 1) <= last, 0.0)
 
-    ones = torch.ones_like(line.a)
+    ones, nothing = torch.ones_like(line.a), torch.where(torch.arange(1, line.T + 1) <= last, -alpha * line.u[1:], 0.0)
     return slopes(), {
+        "the gradient as if the reward were 0": nothing,
         "a gradient of the reward alone: the KL is missing": slopes(alpha=0.0),
         "the gradient as if α = 1": slopes(alpha=1.0),
         "the gradient through all steps, without truncation": slopes(last=line.T),
