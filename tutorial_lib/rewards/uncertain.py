@@ -16,9 +16,6 @@ import warnings
 from typing import Any
 
 import torch
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 from torch import Tensor, nn
 
 from ..checks import batch_of, count, finite
@@ -190,14 +187,7 @@ class Process(LearnedReward):
         super().__init__(x, y)
         z, targets = self.inputs(x.double()), self.targets(y.double())
         chosen = torch.randperm(len(z), device=z.device, generator=generator)[:FITTED_ON]
-        start = z.shape[1] ** 0.5
-        kernel = ConstantKernel(1.0, (0.01, 100)) * RBF(start, (start / 30, 30 * start)) + WhiteKernel(0.1, (1e-6, 4))
-        found = GaussianProcessRegressor(kernel)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # an ℓ at the end of its range is an answer too
-            found.fit(z[chosen].cpu().numpy(), targets[chosen].cpu().numpy())
-        self.variance, self.length = found.kernel_.k1.k1.constant_value, found.kernel_.k1.k2.length_scale
-        self.noise = found.kernel_.k2.noise_level
+        self.variance, self.length, self.noise = likeliest(z[chosen], targets[chosen])
         self.register_buffer("points", z)
         noisy = self._kernel(z) + self.noise * torch.eye(len(z), dtype=z.dtype, device=z.device)
         self.register_buffer("root", torch.linalg.cholesky(noisy))
@@ -212,3 +202,19 @@ class Process(LearnedReward):
         k = self._kernel(z.double())
         half = torch.linalg.solve_triangular(self.root, k.mT, upper=False)
         return k @ self.weights, (self.variance - half.square().sum(0)).clamp_min(1e-12).sqrt()
+
+
+def likeliest(z: Tensor, targets: Tensor) -> tuple[float, float, float]:
+    """The c, ℓ and s² that maximise the marginal likelihood of targets [N] at z [N, D]."""
+    from sklearn.exceptions import (
+        ConvergenceWarning,
+    )  # here, because it takes a second that other rewards need not wait
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
+
+    start = z.shape[1] ** 0.5
+    kernel = ConstantKernel(1.0, (0.01, 100)) * RBF(start, (start / 30, 30 * start)) + WhiteKernel(0.1, (1e-6, 4))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # an ℓ at the end of its range is an answer too
+        found = GaussianProcessRegressor(kernel).fit(z.cpu().numpy(), targets.cpu().numpy()).kernel_
+    return found.k1.k1.constant_value, found.k1.k2.length_scale, found.k2.noise_level
