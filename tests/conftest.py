@@ -2,7 +2,10 @@
 
 from collections import defaultdict
 
+import matplotlib.pyplot as plt
 import pytest
+
+from tutorial_lib import plots
 
 from .claims import ledger
 
@@ -49,3 +52,11 @@ class Collector:
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Collector(config))
+
+
+@pytest.fixture
+def house_style():
+    """Figures as a notebook draws them."""
+    with plt.style.context(plots.STYLE):
+        yield
+    plt.close("all")

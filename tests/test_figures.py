@@ -24,11 +24,7 @@ MAKE = SimpleNamespace(**runpy.run_path(str(FIGURES / "make.py")))
 STALE = 60  # of 255, in the mean over 5 × 5 pixels: compression stays below 25, a curve or a word that moves passes 100
 
 
-@pytest.fixture(autouse=True)
-def house_style():
-    with plt.style.context(plots.STYLE):
-        yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("house_style")
 
 
 def frames(path: Path) -> list[np.ndarray]:

@@ -20,13 +20,18 @@ def compared(policy, n=200, seed=0):
 
 
 def test_paths_are_noised_as_the_schedule_says_winner_and_loser_alike():
-    policy, x_0 = beginner(), torch.randn(1, 2, generator=seeded(1)).repeat(40_000, 1)
-    path = direct_preference.noised(policy, x_0, generator=seeded(2))
-    assert torch.equal(path.x_0, x_0) and torch.equal(*path.x.chunk(2, 1))
+    """Each end's moments at every t; and the part that is noise, x_t − √ᾱ_t x_0, is the same in both."""
+    schedule = beginner().schedule
+    ends = [torch.randn(1, 2, generator=seeded(seed)).repeat(20_000, 1) for seed in (1, 2)]
+    path = direct_preference.noised(schedule, *ends, generator=seeded(3))
+    torch.testing.assert_close(path.x_0, torch.cat(ends))
     for t in range(1, path.T + 1):
-        level = policy.schedule.alpha_bar[t].item()
-        torch.testing.assert_close(path.x[t].mean(0), math.sqrt(level) * x_0[0], rtol=0, atol=0.04)
-        torch.testing.assert_close(path.x[t].var(0), torch.full((2,), 1 - level), rtol=0.05, atol=1e-3)
+        level, noises = schedule.alpha_bar[t].item(), []
+        for x, x_0 in zip(path.x[t].chunk(2), ends, strict=True):
+            noises.append(x - math.sqrt(level) * x_0)
+            torch.testing.assert_close(noises[-1].mean(0), torch.zeros(2), rtol=0, atol=0.04)
+            torch.testing.assert_close(noises[-1].var(0), torch.full((2,), 1 - level), rtol=0.05, atol=1e-3)
+        torch.testing.assert_close(*noises, rtol=1e-5, atol=1e-5)
 
 
 def test_the_loss_is_the_formulas():
@@ -48,7 +53,7 @@ def test_its_first_step_follows_the_pairs_written_out(monkeypatch):
     next(direct_preference.fine_tune(policy, winners, losers, alpha=0.5, generator=seeded(3), n=12))
     g = seeded(3)
     chosen = torch.randperm(12, generator=g)
-    path = direct_preference.noised(policy, torch.cat([winners[chosen], losers[chosen]]), generator=g)
+    path = direct_preference.noised(policy.schedule, winners[chosen], losers[chosen], generator=g)
     ratios = along(policy, path).sum(0)
     by_hand = (1 + (-0.5 * (ratios[:12] - ratios[12:])).exp()).log().mean()
     torch.testing.assert_close(found["slope"], slope(by_hand, policy), rtol=1e-3, atol=1e-5)
@@ -60,7 +65,7 @@ def test_it_learns_to_tell_pairs_it_has_not_seen_and_leaves_the_pretrained_alone
     winners, losers = compared(policy, 400)
     history = run(direct_preference.fine_tune(policy, winners, losers, alpha=0.5, generator=seeded(1), iterations=60))
     new_winners, new_losers = compared(policy, 400, seed=7)
-    path = direct_preference.noised(policy, torch.cat([new_winners, new_losers]), generator=seeded(5))
+    path = direct_preference.noised(policy.schedule, new_winners, new_losers, generator=seeded(5))
     winner, loser = policy.log_ratio(path).sum(0).detach().chunk(2)
     told = preferences.judged(REWARD, new_winners, new_losers, generator=seeded(8))[0]
     limit = (told == new_winners).all(1).float().mean()  # how often the judge agrees with himself

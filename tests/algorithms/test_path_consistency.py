@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tutorial_lib.algorithms import ValueNetwork, path_consistency, run
-from tutorial_lib.policies import Trajectory, rollout
+from tutorial_lib.policies import SteeredPolicy, Trajectory, rollout
 
 from ..oracles import seeded
 from .contract import REWARD, T, along, beginner, gradient, moved, only_once, slope, tune
@@ -115,15 +115,20 @@ def test_a_share_of_the_paths_is_the_behaviours(share, others):
     torch.testing.assert_close(reward.x_0[0], torch.cat([own, foreign]))
 
 
-def test_a_replay_asks_no_reward_twice_and_trains_on_old_paths_too(monkeypatch):
-    seen = []
+@pytest.fixture
+def seen(monkeypatch):
+    """The x_0 of every minibatch that a training computes log-ratios of."""
+    found, log_ratio = [], SteeredPolicy.log_ratio
 
     def spy(policy, part):
-        seen.append(part.x[0])
+        found.append(part.x[0])
         return log_ratio(policy, part)
 
-    log_ratio = type(beginner()).log_ratio
-    monkeypatch.setattr(type(beginner()), "log_ratio", spy)
+    monkeypatch.setattr(SteeredPolicy, "log_ratio", spy)
+    return found
+
+
+def test_a_replay_asks_no_reward_twice_and_trains_on_old_paths_too(seen):
     reward = Asked()
     run(tune(path_consistency, beginner(), reward, iterations=4, replay=2, parts=4, n=32))
     assert [len(x) for x in reward.x_0] == [32] * 4
@@ -134,15 +139,7 @@ def test_a_replay_asks_no_reward_twice_and_trains_on_old_paths_too(monkeypatch):
     assert whence[0] == whence[1] == 0 and whence[2] > 4 and whence[3] > 4 and whence[2] + whence[3] == 32
 
 
-def test_passes_use_each_path_as_often_and_ask_no_more_rewards(monkeypatch):
-    seen = []
-
-    def spy(policy, part):
-        seen.append(part.x[0])
-        return log_ratio(policy, part)
-
-    log_ratio = type(beginner()).log_ratio
-    monkeypatch.setattr(type(beginner()), "log_ratio", spy)
+def test_passes_use_each_path_as_often_and_ask_no_more_rewards(seen):
     reward = Asked()
     run(tune(path_consistency, beginner(), reward, iterations=1, parts=4, passes=3, n=32))
     assert [len(x) for x in reward.x_0] == [32] and [len(x) for x in seen] == [8] * 12

@@ -91,3 +91,14 @@ def test_what_does_not_fit_is_refused():
         LineChain(plane, extent=4.0)
     with pytest.raises(ValueError, match="too wide for σ_1"):
         line(n=21)
+
+
+def test_what_lies_ahead_is_the_law_of_x_0_given_x_t():
+    """Ahead of the law of x_t lies that of x_0, and no step further lies x_t itself; E[x_0|x_t] by hand."""
+    found = line()
+    laws = found.forward(found.start, found.kernels)
+    for t in (0, 1, found.T):
+        torch.testing.assert_close(laws[t] @ found.ahead(t), laws[0])
+    assert torch.equal(found.ahead(0), torch.eye(len(found.axis)).double())
+    mean = (found.kernels[2] @ (found.kernels[1] @ found.axis)).clamp(found.axis[0], found.axis[-1])
+    torch.testing.assert_close(found.at_expected(3 * found.axis - 1, 2), 3 * mean - 1)

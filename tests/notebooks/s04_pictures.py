@@ -1,8 +1,11 @@
-"""What the tests of §3's and §4's pictures share: widgets by kind, sentences with numbers, ink on paper."""
+"""What the tests of §3's and §4's pictures share: widgets by kind, sentences with numbers, panels, ink on paper."""
 
 import re
+from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
+import pytest
 from matplotlib.colors import to_rgb
 
 
@@ -23,3 +26,12 @@ def printed(density, color, strength=1.0):
     """The colour of paper under that much ink: pixel [j, i] shows the cell (axis[i], axis[j])."""
     dark = strength * (density / density.max()).numpy().T[..., None]
     return 255 * (1 - dark + dark * np.array(to_rgb(color)))
+
+
+def panel() -> Any:
+    return plt.figure().subplots()
+
+
+def rgb(color):
+    """A colour to compare with, as red, green and blue."""
+    return pytest.approx(to_rgb(color), abs=0.01)

@@ -1,7 +1,5 @@
 """The still pictures of the theory: their mathematics against closed forms, and every artist against its data."""
 
-from typing import Any
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -17,25 +15,14 @@ from tutorial_lib.policies import rollout
 
 from ..oracles import RING_EXTENT, chain, gaussian_chain, ring, seeded, wave
 from ..plots.artists import points, title
+from .s04_pictures import panel, rgb
 
 AXIS = torch.linspace(-5, 5, 121, dtype=torch.float64)
 MASSES = torch.rand(4, 31, 31, generator=seeded(1), dtype=torch.float64)
 CLOUD = torch.randn(11, 40, 2, generator=seeded(2))
 
 
-@pytest.fixture(autouse=True)
-def house_style():
-    with plt.style.context(plots.STYLE):
-        yield
-    plt.close("all")
-
-
-def panel() -> Any:
-    return plt.figure().subplots()
-
-
-def rgb(color):
-    return pytest.approx(to_rgb(color), abs=0.01)
+pytestmark = pytest.mark.usefixtures("house_style")
 
 
 def test_a_gaussians_marginals_are_closed_form():

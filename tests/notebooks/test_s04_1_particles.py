@@ -5,7 +5,6 @@ import random
 from typing import Any
 
 import ipywidgets as ui
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
@@ -24,10 +23,7 @@ SETTINGS = [(0.5, 50), (0.5, 25), (5.0, 25), (0.5, 0), (0.5, 50)]  # the first a
 DEFAULTS: dict[str, Any] = dict(alpha=0.5, t=20, reward=REWARDS[0])
 
 
-@pytest.fixture(autouse=True)
-def house_style():
-    with plt.style.context(plots.STYLE):
-        yield
+pytestmark = pytest.mark.usefixtures("house_style")
 
 
 def by_hand(scene, alpha):

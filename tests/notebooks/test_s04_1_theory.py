@@ -7,7 +7,6 @@ import random
 from typing import Any
 
 import ipywidgets as ui
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
@@ -28,10 +27,7 @@ SETTINGS = [(0.05, 3), (0.5, 25), (10.0, 0), (0.5, 50), (0.05, 3)]  # the first 
 DEFAULTS: dict[str, Any] = dict(alpha=0.5, t=10, reward=REWARDS[0])
 
 
-@pytest.fixture(autouse=True)
-def house_style():
-    with plt.style.context(plots.STYLE):
-        yield
+pytestmark = pytest.mark.usefixtures("house_style")
 
 
 @pytest.mark.parametrize("name", REWARDS)

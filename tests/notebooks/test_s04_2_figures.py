@@ -1,32 +1,16 @@
 """The still pictures of what steps can reach: every artist against its data."""
 
-from typing import Any
-
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
-from matplotlib.colors import to_rgb
 
 from tutorial_lib import plots
 from tutorial_lib.notebooks.s04_2_what_steps_can_reach import figures
 
 from ..plots.artists import points, title
+from .s04_pictures import panel, rgb
 
-
-@pytest.fixture(autouse=True)
-def house_style():
-    with plt.style.context(plots.STYLE):
-        yield
-    plt.close("all")
-
-
-def panel() -> Any:
-    return plt.figure().subplots()
-
-
-def rgb(color):
-    return pytest.approx(to_rgb(color), abs=0.01)
+pytestmark = pytest.mark.usefixtures("house_style")
 
 
 def pairs(x, y):

@@ -4,7 +4,6 @@ import itertools
 from typing import Any
 
 import ipywidgets as ui
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
@@ -25,10 +24,7 @@ SETTINGS = [(10, 0.1, REWARDS[0]), (3, 0.3, REWARDS[1]), (20, 1e-4, REWARDS[2]),
 EVERYWHERE = list(itertools.product(study.STEPS, study.LEVELS, REWARDS))
 
 
-@pytest.fixture(autouse=True)
-def house_style():
-    with plt.style.context(plots.STYLE):
-        yield
+pytestmark = pytest.mark.usefixtures("house_style")
 
 
 @pytest.mark.parametrize(("T", "level", "reward"), [(10, 0.1, REWARDS[0]), (5, 0.3, REWARDS[2])])

@@ -85,8 +85,7 @@ def test_the_deviation_shrinks_as_labels_come(kind):
     assert widths[0] > 1.5 * widths[1] > 2.25 * widths[2]
 
 
-def test_networks_trained_together_are_those_trained_alone():
-    """The first two members of ten and of two draw other bootstraps, but each must fit the truth by itself."""
+def test_networks_tell_their_mean_and_spread_and_each_fits_by_itself():
     x, y = data()
     learned = made("networks", x, y, members=4)
     alone = learned._each(learned.inputs(x)) * learned.spread + learned.offset

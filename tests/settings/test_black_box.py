@@ -71,6 +71,15 @@ def test_weighted_by_nothing_an_invalid_sample_is_never_learned_from():
         assert torch.equal(one, other)
 
 
+def test_few_valid_samples_are_enough_to_learn_from():
+    """One in twenty, fewer than the share that is to be effective: they are evened out among themselves."""
+    log_weights = torch.full((400,), -math.inf)
+    log_weights[::20] = torch.linspace(-9, 0, 20)
+    weights = reward_weighted_mle.tempered(log_weights, 0.5)
+    assert weights.sum().item() == pytest.approx(1) and (weights[log_weights == -math.inf] == 0).all()
+    assert reward_weighted_mle.share_of_samples(weights[::20]) == pytest.approx(0.5, abs=0.01)
+
+
 def test_backpropagation_says_why_it_cannot():
     def walled(x):
         return torch.where(left(x), REWARD(x), -math.inf)

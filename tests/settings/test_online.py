@@ -96,6 +96,8 @@ def test_a_store_of_another_run_is_refused(tmp_path):
     list(rounds(rounds=1, store=tmp_path))
     with pytest.raises(ValueError, match=r"round_001.safetensors to be of a run with .*\"alpha\": 0.7"):
         list(rounds(rounds=1, alpha=0.7, store=tmp_path))
+    with pytest.raises(ValueError, match=r"algorithms\.reward_backprop\.fine_tune"):
+        list(rounds(rounds=1, algorithm=soft_ppo, store=tmp_path))
     assert len(list(rounds(rounds=2, store=tmp_path))) == 2  # more rounds are no other run
 
 

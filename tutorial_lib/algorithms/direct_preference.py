@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 
 from ..checks import count
-from ..policies import Policy, Trajectory, TunablePolicy, record
+from ..policies import Trajectory, TunablePolicy, record
 from ..rewards import preferences
+from ..schedules import NoiseSchedule
 from .loop import Step, Training
 
 RATE = 2e-3  # of learning, for a policy of pace 1
@@ -29,14 +30,13 @@ def loss(winner: Tensor, loser: Tensor) -> Tensor:
     return -torch.nn.functional.logsigmoid(winner - loser).mean()
 
 
-def noised(policy: Policy, x_0: Tensor, *, generator: torch.Generator) -> Trajectory:
-    """A path of the noising process from each x_0 [B, …] on, with one noise for the first half and the second."""
-    half, x = len(x_0) // 2, [x_0]
-    for t in range(1, policy.schedule.T + 1):
-        z = torch.randn(half, *x_0.shape[1:], device=x_0.device, generator=generator)
-        beta = policy.schedule.beta[t]
-        x.append((1 - beta).sqrt() * x[-1] + beta.sqrt() * torch.cat([z, z]))
-    return Trajectory(torch.stack(x))
+def noised(schedule: NoiseSchedule, winners: Tensor, losers: Tensor, *, generator: torch.Generator) -> Trajectory:
+    """Paths of the noising process from winners and from losers [B, …] on, by the same noise: [T+1, 2B, …]."""
+    x = [winners]
+    for t in range(1, schedule.T + 1):
+        x.append(schedule.forward_step(x[-1], t, generator=generator))
+    apart = schedule.alpha_bar.sqrt().reshape(-1, *[1] * winners.ndim) * (losers - winners)
+    return Trajectory(torch.cat([torch.stack(x), torch.stack(x) + apart], 1))
 
 
 def fine_tune(
@@ -61,7 +61,7 @@ def fine_tune(
     training = Training(policy, _none, learning_rate=learning_rate, usual=RATE, generator=generator, **plan)
     for _ in training:
         chosen = torch.randperm(len(winners), device=winners.device, generator=generator)[: training.n]
-        path = noised(policy, torch.cat([winners[chosen], losers[chosen]]), generator=generator)
+        path = noised(policy.schedule, winners[chosen], losers[chosen], generator=generator)
         winner, loser = policy.log_ratio(path).sum(0).chunk(2)
         objective = loss(training.alpha * winner, training.alpha * loser)
         training.descend(objective)

@@ -10,6 +10,7 @@ with the weights exp(r/α) p_pre/p_θ of its whole path, which even out as p_θ 
 tempered: raised to the power that leaves the effective sample size at a share `effective` of n.
 """
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -42,7 +43,12 @@ def share_of_samples(weights: Tensor) -> float:
 
 
 def tempered(log_weights: Tensor, effective: float) -> Tensor:
-    """softmax(λ log w) [n], with the largest λ ≤ 1 whose effective sample size is at least a share `effective`."""
+    """softmax(λ log w) [n], with the largest λ ≤ 1 whose effective sample size is at least a share `effective` of those
+    with a weight; one of log w = −∞ has none at any λ."""
+    if (barred := log_weights == -math.inf).any():
+        weights = torch.zeros_like(log_weights)
+        weights[~barred] = tempered(log_weights[~barred], effective)
+        return weights
     low, high = 0.0, 1.0
     if share_of_samples(log_weights.softmax(0)) >= effective:
         return log_weights.softmax(0)

@@ -70,9 +70,8 @@ def fine_tune(
     """
     epochs, parts = count("epochs", epochs), count("parts", parts)
     clip, lam = positive("clip", clip), positive("lam", lam)
-    critic = None if baseline is None or isinstance(baseline, bool) else baseline
-    if critic is None and (len(policy.shape) == 1 if baseline is None else baseline):
-        critic = ValueNetwork(policy, generator=generator)
+    baseline = len(policy.shape) == 1 if baseline is None else baseline
+    critic = ValueNetwork(policy, generator=generator) if baseline is True else baseline or None
     helpers = [critic] if critic else []
     plan: dict[str, Any] = dict(alpha=alpha, n=n, iterations=iterations, learning_rate=learning_rate)
     training = Training(policy, reward, generator=generator, helpers=helpers, **plan)

@@ -51,6 +51,19 @@ class LineChain:
             laws.append(laws[-1] @ kernels[t])
         return torch.stack(laws[::-1])
 
+    def ahead(self, t: int) -> Tensor:
+        """p_pre(x_0|x_t) as masses: [n, n]."""
+        found = self.kernels[0]
+        for s in range(1, t + 1):
+            found = self.kernels[s] @ found
+        return found
+
+    def at_expected(self, reward: Tensor, t: int) -> Tensor:
+        """r(E[x_0|x_t]), linear between the points: r [n] → [n]."""
+        place = (self.ahead(t) @ self.axis - self.axis[0]) / self.spacing
+        cell = place.floor().long().clamp(0, len(reward) - 2)
+        return reward[cell] + (place - cell) * (reward[cell + 1] - reward[cell])
+
     def soft_values(self, reward: Tensor, alpha: float) -> Tensor:
         """v_0 … v_T by the soft Bellman recursion: r [n] → [T+1, n]."""
         v = [reward.double()]

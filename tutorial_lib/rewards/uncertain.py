@@ -137,7 +137,7 @@ class Features(LearnedReward):
     frequencies: Tensor
     phases: Tensor
     mean: Tensor
-    precision: Tensor
+    root: Tensor
 
     def __init__(self, x: Tensor, y: Tensor, *, generator: torch.Generator, m: int = 300):
         super().__init__(x, y)
@@ -159,8 +159,8 @@ class Features(LearnedReward):
         self.register_buffer("frequencies", chosen[0])
         self.register_buffer("mean", chosen[1])
         phi = self._features(z, self.frequencies)
-        self.register_buffer("precision", phi.mT @ phi + self.lam * torch.eye(m, dtype=phi.dtype, device=phi.device))
-        self.register_buffer("root", torch.linalg.cholesky(self.precision))
+        precision = phi.mT @ phi + self.lam * torch.eye(m, dtype=phi.dtype, device=phi.device)
+        self.register_buffer("root", torch.linalg.cholesky(precision))
 
     def _features(self, z: Tensor, frequencies: Tensor) -> Tensor:
         return (2 / len(self.phases)) ** 0.5 * (z.double() @ frequencies + self.phases).cos()

@@ -63,6 +63,6 @@ def surrogate(
 ) -> Iterator[Round]:
     """Regression on the answers and reward backpropagation through it, in rounds: `online.run` without a bonus.
 
-    Answers of −∞ are left out of the fit, and stand as the worst finite one. options: those of `online.run`.
+    options: those of `online.run`. RuntimeError where an answer is −∞, which no regression can follow.
     """
     return run(reward_backprop, policy, oracle, alpha=alpha, strategy="greedy", generator=generator, **options)

@@ -70,6 +70,7 @@ class Remembered:
 class Plan:
     """Everything about a run but its policy, oracle and generator."""
 
+    algorithm: str
     alpha: float
     beta: float
     rounds: int
@@ -125,7 +126,9 @@ def run(
     """
     if strategy not in STRATEGIES:
         raise ValueError(f"unknown strategy {strategy!r}; known: {', '.join(STRATEGIES)}")
+    fine_tune = getattr(algorithm, "fine_tune", algorithm)
     plan = Plan(
+        f"{fine_tune.__module__}.{fine_tune.__qualname__}",
         positive("alpha", alpha),
         not_negative("beta", beta),
         count("rounds", rounds),
@@ -136,7 +139,6 @@ def run(
         count("judged", judged, least=0),
         options,
     )
-    fine_tune = getattr(algorithm, "fine_tune", algorithm)
     return _rounds(fine_tune, policy, oracle, plan, Path(store) if store is not None else None, generator)
 
 

@@ -29,32 +29,21 @@ def two_bumps(x: Tensor) -> Tensor:
     return (-(x - 2).square() / 0.3).exp() + (-(x + 2).square() / 0.3).exp() / 2
 
 
-def ahead(chain: LineChain, t: int) -> Tensor:
-    """p_pre(x_0|x_t) as masses, [n, n]."""
-    found = torch.eye(len(chain.axis), dtype=torch.float64)
-    for s in range(1, t + 1):
-        found = chain.kernels[s] @ found
-    return found
-
-
 def exact_law(chain: LineChain, r: Tensor, alpha: float, t: int) -> Tensor:
     """Masses of p*_t without any value: the tilted x_0, noised by Bayes' rule, Σ p_r(x_0) p_pre(x_t|x_0)."""
     laws = chain.forward(chain.start, chain.kernels)
     weights = ((r - r.max()) / alpha).exp()
-    return (laws[t].unsqueeze(1) * ahead(chain, t)) @ weights / (laws[0] @ weights)
+    return (laws[t].unsqueeze(1) * chain.ahead(t)) @ weights / (laws[0] @ weights)
 
 
 def wrong_laws(chain: LineChain, r: Tensor, alpha: float, t: int) -> dict[str, Tensor]:
     """What wrong theories of the value make of p*_t, by what they look like."""
-    before, to_end = chain.forward(chain.start, chain.kernels)[t], ahead(chain, t)
+    before, to_end = chain.forward(chain.start, chain.kernels)[t], chain.ahead(t)
     value = alpha * (to_end @ (r / alpha).exp()).log()
-    mean = (to_end @ chain.axis - chain.axis[0]) / chain.spacing
-    cell = mean.floor().long().clamp(0, len(r) - 2)
-    at_mean = r[cell] + (mean - cell) * (r[cell + 1] - r[cell])
     theories = {
         "the pretrained law, with no value in it": 0 * value,
         "a tilt by half the value, as if α were twice as large": value / 2,
-        "a tilt by the reward at the expected x_0": at_mean,
+        "a tilt by the reward at the expected x_0": chain.at_expected(r, t),
         "a tilt by the plain expectation of the reward": to_end @ r,
         "a tilt by the reward of the noisy point itself": r,
         "a tilt by exp(v_t), as if α = 1": alpha * value,
